@@ -19,6 +19,7 @@ class Signals:
         total_steps: optimiser steps the run will take.
         epoch: passes over the largest task so far.
         gramian: K x K inner products of the task gradients, where the weighting `needs_gramian`.
+
     """
 
     tasks: Tensor

@@ -1,0 +1,138 @@
+"""A configuration to everything that a run is made of."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mtl.cli.identity import baseline_key
+from mtl.cli.instantiate import instantiate
+from mtl.cli.tasks import make_spec
+from mtl.data.batch import Announced
+from mtl.data.inputs import Inputs
+from mtl.data.task import LabelledRows, Task
+from mtl.data.vocabulary import Vocabulary
+from mtl.errors import MtlError
+from mtl.model.multitask import MultiTaskModel
+from mtl.prompts.base import Prompt
+from mtl.strategies.switching.base import Switching
+from mtl.training.loaders import StepLoader
+from mtl.training.module import MultiTaskModule
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """All parts of a run, ready to train."""
+
+    tasks: Mapping[str, Announced]
+    prompt: Prompt
+    vocabulary: Vocabulary
+    switching: Switching
+    module: MultiTaskModule
+    loader: StepLoader
+    baseline_keys: Mapping[str, str]
+
+
+def active_tasks(config: Config) -> list[str]:
+    """The tasks that train: all, or the one that `switching=single` names."""
+    names = list(config["tasks"])
+    chosen = config["switching"].get("task")
+    if chosen is None:
+        return names
+    if chosen not in names:
+        raise MtlError(f"switching: `task` should be a task of the run: {', '.join(names)}. Found '{chosen}'")
+    return [chosen]
+
+
+def reads_tokens(config: Config) -> bool:
+    """Whether a task of the configuration tags tokens, also one that `single` leaves out: baselines share the trunk."""
+    return any(node.get("kind") == "tagging" for node in config["tasks"].values())
+
+
+def build(config: Config) -> Run:
+    """Read the data, fit what is fitted on the training splits, make model, weighting and plan.
+
+    Args:
+        config: the resolved configuration as plain data.
+    """
+    _check(config)
+    loaded = {name: make_spec(name, config["tasks"][name]).load() for name in active_tasks(config)}
+    tasks = {name: rows.task for name, rows in loaded.items()}
+    prompt: Prompt = instantiate("prompt", config["prompt"])
+    for name, rows in loaded.items():
+        prompt.fit(tasks[name], (rows.corpus.texts[row] for row in rows.rows["train"]))
+    data = config["data"]
+    vocabulary = Vocabulary.fit(
+        training_texts(loaded),
+        data["unit"],
+        min_count=data["min_count"],
+        extra=[prompt.wording(task) for task in tasks.values()],
+    )
+    announced = announce(loaded, prompt, vocabulary, data["max_length"])
+    switching: Switching = instantiate(
+        "switching",
+        config["switching"],
+        sizes={name: len(rows.rows["train"]) for name, rows in loaded.items()},
+        batch_size=config["batch_size"],
+        seed=config["seed"],
+    )
+    payload = {
+        "config": config,
+        "vocabulary": vocabulary.state(),
+        "tasks": [task.state() for task in tasks.values()],
+        "prompt": prompt.state(),
+    }
+    module = MultiTaskModule(
+        make_model(config, tasks, len(vocabulary)),
+        tasks,
+        instantiate("weighting", config["weighting"], tasks={name: task.kind.name for name, task in tasks.items()}),
+        instantiate("optimizer", config["optimizer"]),
+        config["steps"],
+        payload,
+    )
+    keys = {name: baseline_key(config, name, reads_tokens(config)) for name in tasks}
+    loader = StepLoader(announced, switching, config["steps"], config["seed"])
+    return Run(announced, prompt, vocabulary, switching, module, loader, keys)
+
+
+def make_model(config: Config, tasks: Mapping[str, Task], vocabulary_size: int) -> MultiTaskModel:
+    """Trunk and heads."""
+    trunk = instantiate("trunk", config["trunk"], vocabulary_size=vocabulary_size, per_token=reads_tokens(config))
+    return MultiTaskModel(trunk, {name: task.kind for name, task in tasks.items()}, config["head"]["dropout"])
+
+
+def training_texts(loaded: Mapping[str, LabelledRows]) -> list[str]:
+    """The training texts of all tasks, each corpus once."""
+    rows = {(id(part.corpus), int(row)): part.corpus for part in loaded.values() for row in part.rows["train"]}
+    return [corpus.texts[row] for (_, row), corpus in rows.items()]
+
+
+def announce(
+    loaded: Mapping[str, LabelledRows], prompt: Prompt, vocabulary: Vocabulary, max_length: int
+) -> dict[str, Announced]:
+    """Each task's rows with its inputs; tasks that share rows and announcement share the inputs."""
+    shared: dict[tuple[str, Hashable], Inputs] = {}
+    announced = {}
+    for name, rows in loaded.items():
+        key = (rows.corpus.key, prompt.signature(rows.task))
+        if key not in shared:
+            shared[key] = Inputs.build(
+                rows.corpus.texts,
+                rows.corpus.tokens,
+                lambda text, task=rows.task: prompt.render(task, text),
+                vocabulary,
+                max_length,
+            )
+        announced[name] = Announced(rows, shared[key])
+    return announced
+
+
+def _check(config: Config) -> None:
+    for field in ("steps", "batch_size", "eval_every"):
+        if not isinstance(config[field], int) or config[field] < 1:
+            raise MtlError(f"{field} should be a whole number of at least 1. Found {config[field]!r}")
+    if config["selection"] not in ("last", "best"):
+        raise MtlError(f"selection should be last or best. Found '{config['selection']}'")
+    if not config["tasks"]:
+        raise MtlError("task should name at least one task. Found none")

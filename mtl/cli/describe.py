@@ -1,0 +1,69 @@
+"""A run in words: its name, its tags, its parameters, its data."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mtl.cli.identity import run_key
+
+if TYPE_CHECKING:
+    from mtl.cli.build import Run
+
+
+def run_name(config: Mapping[str, Any], chosen: Mapping[str, str]) -> str:
+    """`keyword x uncertainty, seed 0`; switching where it is not joint."""
+    switching = chosen["switching"]
+    alone = config["switching"].get("task")
+    parts = [chosen["prompt"], f"single {alone}" if alone else chosen["weighting"]]
+    if switching not in ("joint", "single"):
+        parts.append(switching)
+    return f"{' x '.join(parts)}, seed {config['seed']}"
+
+
+def tags(config: Mapping[str, Any], chosen: Mapping[str, str], run: "Run") -> dict[str, str]:
+    """What tables and figures find the run by."""
+    tasks = run.module.tasks
+    found = {f"mtl.{group}": chosen[group] for group in ("prompt", "weighting", "switching", "trunk")}
+    found |= {
+        "mtl.role": "run",
+        "mtl.key": run_key(config),
+        "mtl.tasks": ",".join(tasks),
+        "mtl.seed": str(config["seed"]),
+        "mtl.selection": config["selection"],
+    }
+    for name, task in tasks.items():
+        found[f"mtl.primary.{name}"] = task.metric
+        found[f"mtl.direction.{name}"] = "max" if task.higher_is_better else "min"
+        found[f"mtl.baseline_key.{name}"] = run.baseline_keys[name]
+    return found
+
+
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """`{"a": {"b": 1}}` as `{"a.b": 1}`; lists stay whole."""
+    if isinstance(node, Mapping) and node:
+        return {name: value for key, child in node.items() for name, value in flat(child, f"{prefix}.{key}").items()}
+    return {prefix.lstrip("."): node}
+
+
+def data_report(run: "Run") -> tuple[str, dict[str, float]]:
+    """What was read, as a page and as metrics: rows a split, rows skipped, duplicates, texts in two splits, texts cut."""
+    lines = [
+        "| task | train | val | test | skipped | duplicates | in two splits | cut to length |",
+        "|---|" + "--:|" * 7,
+    ]
+    values: dict[str, float] = {}
+    notes = []
+    for name, announced in run.tasks.items():
+        rows, corpus = announced.labelled, announced.labelled.corpus
+        skipped = [*corpus.skipped, *rows.skipped]
+        counts = {
+            **{f"rows_{split}": len(found) for split, found in rows.rows.items()},
+            "rows_skipped": len(skipped),
+            "rows_duplicate": corpus.duplicates,
+            "texts_in_two_splits": len(corpus.straddling),
+            "rows_cut": announced.inputs.truncated,
+        }
+        lines.append(f"| {name} | " + " | ".join(map(str, counts.values())) + " |")
+        values |= {f"data/{name}/{key}": float(count) for key, count in counts.items()}
+        notes += [f"- {name}: skipped {message}" for message in skipped[:100]]
+        notes += [f"- {name}: in two splits: {text[:80]}" for text in corpus.straddling[:100]]
+    return "\n".join([*lines, "", *notes]) + "\n", values

@@ -1,0 +1,34 @@
+"""What makes two runs the same: hashes of what can change a result."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+INERT = {"tracking": (), "trainer": ("progress",), "experiment": ()}
+"""Parts of a configuration that can't change a result: a whole group, or fields of one."""
+
+
+def digest(value: Any) -> str:
+    """16 hexadecimal digits of a SHA-256 over plain data."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def run_key(config: Mapping[str, Any]) -> str:
+    """Equal for two configurations that give the same result on the same machine."""
+    kept = {
+        group: {field: value for field, value in node.items() if field not in INERT[group]} if group in INERT else node
+        for group, node in config.items()
+        if INERT.get(group) != ()
+    }
+    return digest(kept)
+
+
+def baseline_key(config: Mapping[str, Any], task: str, per_token: bool) -> str:
+    """Equal for a run and the single-task run it may be measured against: all but switching, weighting, other tasks."""
+    shared = ("prompt", "trunk", "head", "optimizer", "data", "seed", "steps", "batch_size", "selection")
+    kept = {field: config[field] for field in shared}
+    precision = {field: config["trainer"][field] for field in ("precision", "gradient_clip_val")}
+    every = config["eval_every"] if config["selection"] == "best" else None
+    return digest([kept, precision, every, per_token, task, config["tasks"][task]])

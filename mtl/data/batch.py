@@ -1,0 +1,93 @@
+"""One step's rows of all its tasks as one padded block, in which each distinct input stands once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl.data.inputs import Inputs
+from mtl.data.kinds.tagging import IGNORED
+from mtl.data.task import LabelledRows
+
+
+@dataclass
+class TaskRows:
+    """A task's share of a batch.
+
+    Args:
+        inputs: R positions in the batch's distinct inputs; `None` where they are all of them, in order.
+        targets: R targets (R x L for one target a token).
+
+    """
+
+    inputs: Tensor | None
+    targets: Tensor
+
+
+@dataclass
+class Batch:
+    """U distinct inputs of length L, padded on the right, and who asks for which of them.
+
+    Args:
+        ids: U x L (long).
+        lengths: U true lengths (long).
+        tasks: the share of each task in the step, in the order of the run.
+
+    """
+
+    ids: Tensor
+    lengths: Tensor
+    tasks: Mapping[str, TaskRows]
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        tasks = {
+            name: TaskRows(rows.inputs if rows.inputs is None else rows.inputs.to(device), rows.targets.to(device))
+            for name, rows in self.tasks.items()
+        }
+        return Batch(self.ids.to(device), self.lengths.to(device), tasks)
+
+
+@dataclass(frozen=True, eq=False)
+class Announced:
+    """A task's labelled rows with the inputs that announce them; tasks with the same inputs share the object."""
+
+    labelled: LabelledRows
+    inputs: Inputs
+
+
+def collate(rows: Mapping[str, np.ndarray], tasks: Mapping[str, Announced]) -> Batch:
+    """The batch for these rows of each task. Tasks that share inputs share the rows they both ask for."""
+    groups: dict[int, list[str]] = {}
+    for name in rows:
+        groups.setdefault(id(tasks[name].inputs), []).append(name)
+    distinct: list[tuple[Inputs, np.ndarray]] = []
+    places: dict[str, np.ndarray] = {}
+    offset = 0
+    for names in groups.values():
+        union, inverse = np.unique(np.concatenate([rows[name] for name in names]), return_inverse=True)
+        for name in names:
+            places[name], inverse = inverse[: len(rows[name])] + offset, inverse[len(rows[name]) :]
+        distinct.append((tasks[names[0]].inputs, union))
+        offset += len(union)
+    lengths = np.concatenate([inputs.lengths[union] for inputs, union in distinct])
+    width = int(lengths.max())
+    ids = np.concatenate([inputs.pad(union, width) for inputs, union in distinct])
+    shares = {
+        name: TaskRows(
+            None if np.array_equal(places[name], np.arange(offset)) else torch.from_numpy(places[name]),
+            _targets(tasks[name], asked, width),
+        )
+        for name, asked in rows.items()
+    }
+    return Batch(torch.from_numpy(ids), torch.from_numpy(lengths), shares)
+
+
+def _targets(announced: Announced, rows: np.ndarray, width: int) -> Tensor:
+    targets = [announced.labelled.targets[row] for row in rows]
+    assert all(target is not None for target in targets)
+    if announced.labelled.task.kind.per_token:
+        return announced.inputs.place(targets, rows, width, IGNORED)  # ty: ignore[invalid-argument-type]
+    return torch.from_numpy(np.stack(targets))  # ty: ignore[invalid-argument-type]

@@ -1,0 +1,91 @@
+"""A corpus as the trunk will read it: announced, encoded and cut to length, ready to be padded."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl.data.vocabulary import PAD, Vocabulary
+from mtl.errors import MtlError
+
+Announce = Callable[[str], tuple[str, str]]
+"""A text -> what stands before it and what stands after it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """N encoded rows, flat. Row i is `ids[starts[i]:starts[i + 1]]`; the announced text begins `text_at[i]` into it.
+
+    Args:
+        first: for rows that came as tokens, row i's positions of each token's first piece, counted from the start of
+            its text; tokens that were cut off are left out.
+        truncated: how many rows lost a part of their text.
+
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
+    text_at: np.ndarray
+    first: Sequence[np.ndarray] | None
+    truncated: int
+
+    @classmethod
+    def build(
+        cls,
+        texts: Sequence[str],
+        tokens: Sequence[Sequence[str]] | None,
+        announce: Announce,
+        vocabulary: Vocabulary,
+        max_length: int,
+    ) -> "Inputs":
+        """Encode all rows. Truncation cuts the text, never what announces it."""
+        words: dict[str, np.ndarray] = {"": np.zeros(0, np.int32)}
+        rows, text_at, first, truncated = [], [], [], 0
+        for row, text in enumerate(texts):
+            before, after = (
+                words.setdefault(part, vocabulary.encode(part)) if part not in words else words[part]
+                for part in announce(text)
+            )
+            if tokens is None:
+                ids = vocabulary.encode(text)
+            else:
+                ids, firsts = vocabulary.encode_tokens(tokens[row])
+            room = max_length - len(before) - len(after)
+            if room < 1:
+                raise MtlError(
+                    f"max_length should leave room for a text after the prompt's {len(before) + len(after)} tokens. "
+                    f"Found {max_length}"
+                )
+            truncated += len(ids) > room
+            rows.append(np.concatenate((before, ids[:room], after)))
+            text_at.append(len(before))
+            if tokens is not None:
+                first.append(firsts[firsts < room])
+        starts = np.cumsum([0] + [len(row) for row in rows])
+        flat = np.concatenate(rows) if rows else np.zeros(0, np.int32)
+        return cls(flat, starts, np.array(text_at), first if tokens is not None else None, truncated)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """N lengths, in tokens, of the announced rows."""
+        return np.diff(self.starts)
+
+    def pad(self, rows: np.ndarray, width: int) -> np.ndarray:
+        """`rows` as one block (len(rows) x width), padded on the right."""
+        lengths = self.lengths[rows]
+        columns = np.arange(width)
+        inside = columns < lengths[:, None]
+        block = np.full((len(rows), width), PAD, dtype=np.int64)
+        block[inside] = self.ids[(self.starts[rows][:, None] + columns)[inside]]
+        return block
+
+    def place(self, targets: Sequence[np.ndarray], rows: np.ndarray, width: int, ignored: int) -> Tensor:
+        """One target a token set at the token's first piece (len(rows) x width), `ignored` everywhere else."""
+        assert self.first is not None
+        block = np.full((len(rows), width), ignored, dtype=np.int64)
+        for line, (row, target) in enumerate(zip(rows, targets, strict=True)):
+            first = self.first[row]
+            block[line, self.text_at[row] + first] = target[: len(first)]
+        return torch.from_numpy(block)

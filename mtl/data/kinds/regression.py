@@ -1,0 +1,94 @@
+"""One number a row: squared error on the standardised target, errors reported in the target's own unit."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection, PearsonCorrCoef
+
+from mtl.data.kinds.base import Answer, Kind
+
+
+def number(value: Any) -> float:
+    """The value as a finite number; ValueError says what was found."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise ValueError(f"the label should be a finite number. Found '{value}'")
+    return found
+
+
+@dataclass(frozen=True)
+class Regression(Kind):
+    """Regression; `mean` and `std` come from the training split and standardise the target."""
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    name: ClassVar[str] = "regression"
+    primary: ClassVar[str] = "rmse"
+
+    @classmethod
+    def fit(cls, values: Iterable[Any], labels: Sequence[str] | None) -> "Regression":
+        """Mean and standard deviation of the training split."""
+        if labels:
+            raise ValueError(f"a regression task has no label names. Found {list(labels)}")
+        numbers = np.array([number(value) for value in values])
+        return cls(float(numbers.mean()), float(numbers.std()) or 1.0)
+
+    def encode(self, value: Any) -> np.ndarray:
+        """The standardised target."""
+        return np.asarray((number(value) - self.mean) / self.std, dtype=np.float32)
+
+    @property
+    def num_outputs(self) -> int:
+        """The predicted value."""
+        return 1
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean squared error of the standardised target."""
+        return F.mse_loss(outputs.squeeze(-1), targets)
+
+    def metrics(self) -> MetricCollection:
+        """`rmse` and `mae` in the target's unit, and the `pearson` correlation."""
+        parts: dict[str, Metric] = {
+            "rmse": MeanSquaredError(squared=False),
+            "mae": MeanAbsoluteError(),
+            "pearson": PearsonCorrCoef(),
+        }
+        return MetricCollection(
+            {name: _InUnits(metric, self.mean, self.std) for name, metric in parts.items()}, compute_groups=False
+        )
+
+    def words(self, target: Tensor) -> float:
+        """The value in the target's unit."""
+        return float(target) * self.std + self.mean
+
+    def answer(self, outputs: Tensor) -> Answer:
+        """The value in the target's unit."""
+        return Answer(float(outputs.squeeze(-1)) * self.std + self.mean)
+
+
+class _InUnits(Metric):
+    """A metric of the value in its own unit, fed with standardised ones."""
+
+    def __init__(self, metric: Metric, mean: float, std: float) -> None:
+        super().__init__()
+        self.metric, self.mean, self.std = metric, mean, std
+        self.higher_is_better = metric.higher_is_better
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        self.metric.update(preds.squeeze(-1) * self.std + self.mean, target * self.std + self.mean)
+
+    def compute(self) -> Tensor:
+        return self.metric.compute()
+
+    def reset(self) -> None:
+        super().reset()
+        self.metric.reset()

@@ -1,0 +1,43 @@
+"""One trunk, one head a task; the trunk sees each distinct input once."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from mtl.data.batch import Batch
+from mtl.data.kinds import Kind
+from mtl.model.base import Trunk
+
+
+class MultiTaskModel(nn.Module):
+    """The shared trunk and a linear head for each task.
+
+    Args:
+        trunk: shared by all tasks.
+        kinds: name and kind of each task of the run, in its order.
+        dropout: on the features that a head reads.
+    """
+
+    def __init__(self, trunk: Trunk, kinds: Mapping[str, Kind], dropout: float = 0.0) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.per_token = {name: kind.per_token for name, kind in kinds.items()}
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.Sequential(nn.Dropout(dropout), nn.Linear(trunk.width, kind.num_outputs))
+                for name, kind in kinds.items()
+            }
+        )
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Outputs of each task of the batch: R x C, or R x L x C for one a token."""
+        features = self.trunk(batch.ids, batch.lengths)
+        texts = None
+        outputs = {}
+        for name, rows in batch.tasks.items():
+            if self.per_token[name]:
+                read = features
+            else:
+                read = texts = self.trunk.pool(features, batch.lengths) if texts is None else texts
+            outputs[name] = self.heads[name](read if rows.inputs is None else read[rows.inputs])
+        return outputs

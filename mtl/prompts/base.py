@@ -1,0 +1,33 @@
+"""The question every prompt answers: how is a task announced in the text that the trunk reads?"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+from mtl.data.task import Task
+
+
+class Prompt(ABC):
+    """A task and a text -> what stands before the text and what stands after it. The text itself is never changed."""
+
+    def fit(self, task: Task, texts: Iterable[str]) -> None:  # noqa: B027
+        """Learn what the prompt measures from the task's training texts; MtlError where the task lacks something."""
+
+    @abstractmethod
+    def render(self, task: Task, text: str) -> tuple[str, str]:
+        """(before, after)."""
+
+    @abstractmethod
+    def signature(self, task: Task) -> Hashable:
+        """Equal for two tasks exactly when they announce every text alike: such tasks share the trunk's work."""
+
+    def wording(self, task: Task) -> str:
+        """The words that the prompt may add for the task: they belong to the vocabulary."""
+        return " ".join(self.render(task, ""))
+
+    def state(self) -> dict[str, Any]:
+        """What was fitted, as plain data for a checkpoint."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027
+        """Take back what `state` gave."""

@@ -1,0 +1,19 @@
+"""Equal weighting: every task of the run counts 1/T, the baseline of every other."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from mtl.strategies.weighting.base import Signals, Weighting
+
+
+class Equal(Weighting):
+    """w_i = 1/T. Published codes also use w_i = 1, which differs by a factor of T in the trunk's gradient."""
+
+    def __init__(self, tasks: Mapping[str, str]) -> None:
+        super().__init__(tasks)
+
+    def forward(self, signals: Signals) -> Tensor:
+        """1/T for each task of the step."""
+        return torch.full_like(signals.losses, 1 / len(self.tasks))

@@ -1,0 +1,36 @@
+"""Single-task runs that a run is measured against."""
+
+from collections.abc import Mapping
+
+from mtl.functional.delta_m import delta_m
+from mtl.tracking.store import Store
+
+
+def baseline_scores(store: Store, keys: Mapping[str, str], metrics: Mapping[str, str]) -> dict[str, float]:
+    """For each task the test score of its finished single-task run with this key, where there is exactly one.
+
+    Args:
+        store: where to look.
+        keys: task name to baseline key.
+        metrics: task name to primary metric.
+    """
+    scores = {}
+    for task, key in keys.items():
+        query = (
+            f"tags.`mtl.switching` = 'single' and tags.`mtl.baseline_key.{task}` = '{key}' "
+            "and attributes.status = 'FINISHED'"
+        )
+        found = store.client.search_runs([store.experiment_id], query, max_results=2)
+        if len(found) == 1 and (value := found[0].data.metrics.get(f"test/{task}/{metrics[task]}")) is not None:
+            scores[task] = value
+    return scores
+
+
+def run_delta_m(
+    scores: Mapping[str, float], baselines: Mapping[str, float], higher: Mapping[str, bool]
+) -> float | None:
+    """Delta_m of a run in percent, or `None` where a task has no baseline, or one of zero."""
+    if set(baselines) != set(scores) or 0 in baselines.values():
+        return None
+    names = list(scores)
+    return delta_m([scores[n] for n in names], [baselines[n] for n in names], [higher[n] for n in names])

@@ -1,0 +1,80 @@
+"""Lightning's events as entries of the record, by the names that every table and figure reads."""
+
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from mtl.tracking.recorder import Recorder
+from mtl.training.loaders import StepLoader
+from mtl.training.module import MultiTaskModule
+
+
+class Record(Callback):
+    """Writes `train/<task>/loss` and `/weight` (means over `every` steps), `val/...`, `test/...`, rows and step time.
+
+    Args:
+        recorder: the run.
+        every: steps to a point of the training curves; 1 keeps each step.
+    """
+
+    def __init__(self, recorder: Recorder, every: int) -> None:
+        self.recorder, self.every = recorder, every
+        self._began = 0.0
+        self._training_seconds = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make room for `every` steps."""
+        assert isinstance(pl_module, MultiTaskModule)
+        pl_module.steplog.resize(self.every)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Start the clock: validation in between does not count."""
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Write a point when the buffer is full."""
+        self._training_seconds += time.perf_counter() - self._began
+        assert isinstance(pl_module, MultiTaskModule)
+        if pl_module.steplog.full:
+            self._flush(trainer, pl_module)
+
+    def _flush(self, trainer: pl.Trainer, module: MultiTaskModule) -> None:
+        points = {}
+        for name, (loss, weight) in module.steplog.take().items():
+            points[f"train/{name}/loss"] = loss
+            points[f"train/{name}/weight"] = weight
+        if points:
+            self.recorder.metrics(points, trainer.global_step)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what is left, the rows planned and seen, and the mean time of a step."""
+        self._finish(trainer, pl_module)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """An interrupted run keeps its metrics so far."""
+        if trainer.training:
+            self._finish(trainer, pl_module)
+
+    def _finish(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, MultiTaskModule)
+        self._flush(trainer, pl_module)
+        loader = trainer.train_dataloader
+        values = {f"train/{name}/rows": float(count) for name, count in pl_module.steplog.rows.items()}
+        if isinstance(loader, StepLoader):
+            values |= {f"train/{name}/rows_planned": float(count) for name, count in loader.planned().items()}
+        values["time/step_ms"] = 1000 * self._training_seconds / max(trainer.global_step, 1)
+        self.recorder.metrics(values, trainer.global_step)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """All validation metrics."""
+        self._evaluated(trainer, "val")
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """All test metrics."""
+        self._evaluated(trainer, "test")
+
+    def _evaluated(self, trainer: pl.Trainer, split: str) -> None:
+        found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(f"{split}/")}
+        self.recorder.metrics(found, trainer.global_step)

@@ -1,0 +1,38 @@
+"""What a run was made with: commit, changes not committed, package versions, machine."""
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import distributions
+from pathlib import Path
+
+
+@cache
+def git_state(folder: Path) -> tuple[dict[str, str], str]:
+    """Tags of the commit that `folder` is at, and the changes since as a diff; empty outside a repository."""
+
+    def git(*words: str) -> str:
+        found = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=False, timeout=20
+        )
+        return found.stdout.strip() if found.returncode == 0 else ""
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        if not commit:
+            return {}, ""
+        diff = git("diff", "HEAD")
+    except (OSError, subprocess.TimeoutExpired):
+        return {}, ""
+    return {"mtl.git_commit": commit, "mtl.git_dirty": str(bool(diff)).lower()}, diff
+
+
+@cache
+def packages() -> str:
+    """`name==version` of everything installed, as a constraints file."""
+    found = {f"{d.metadata['Name']}=={d.version}" for d in distributions() if d.metadata["Name"]}
+    return (
+        f"# Python {platform.python_version()}, {platform.platform()}\n"
+        + "\n".join(sorted(found, key=str.lower))
+        + "\n"
+    )

@@ -1,0 +1,147 @@
+"""One run of the record, written from a thread of its own so that training never waits for the store."""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mtl.errors import MtlError
+from mtl.tracking.store import Store
+
+log = logging.getLogger(__name__)
+
+PARAMS_A_CALL, METRICS_A_CALL, LONGEST_PARAM = 100, 1000, 6000
+"""Limits of MLflow's REST interface."""
+
+
+class Recorder:
+    """A run that is begun when entered and always ended when left: FINISHED, FAILED with its error, or KILLED.
+
+    Args:
+        store: where to.
+        name: as people read it.
+        tags: of the run.
+        parent: run id of the sweep that the run belongs to.
+        system_every: seconds between two records of system metrics (CPU, memory, disk, network, GPU); 0: none.
+    """
+
+    def __init__(
+        self, store: Store, name: str, tags: Mapping[str, str], parent: str | None = None, system_every: float = 0
+    ) -> None:
+        self.store, self.name, self.parent = store, name, parent
+        self.system_every = system_every
+        self.tags_at_start = dict(tags)
+        self.run_id = ""
+        self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
+        self._failed: list[tuple[Callable[[], None], Exception]] = []
+        self._thread = threading.Thread(target=self._work, name="mtl-recorder", daemon=True)
+        self._monitor: Any = None
+
+    def __enter__(self) -> "Recorder":
+        tags = self.tags_at_start | ({"mlflow.parentRunId": self.parent} if self.parent else {})
+        run = self.store.client.create_run(self.store.experiment_id, run_name=self.name, tags=tags)
+        self.run_id = run.info.run_id
+        self._thread.start()
+        if self.system_every:
+            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+            self._monitor = SystemMetricsMonitor(
+                self.run_id, sampling_interval=self.system_every, tracking_uri=self.store.uri
+            )
+            self._monitor.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        status = "FINISHED"
+        if error is not None:
+            status = "FAILED" if isinstance(error, Exception) else "KILLED"
+            self.tags({"mtl.error": f"{type(error).__name__}: {error}"[:5000]})
+        if self._monitor is not None:
+            self._monitor.finish()
+        self._queue.put(None)
+        self._thread.join()
+        self._deliver_late()
+        self.store.client.set_terminated(self.run_id, status)
+
+    def params(self, params: Mapping[str, Any]) -> None:
+        """Values of up to 6,000 characters; longer ones are cut and marked (the whole is in `config.yaml`)."""
+        from mlflow.entities import Param
+
+        kept = [Param(name, _short(str(value))) for name, value in params.items()]
+        for start in range(0, len(kept), PARAMS_A_CALL):
+            part = kept[start : start + PARAMS_A_CALL]
+            self._later(lambda part=part: self.store.client.log_batch(self.run_id, params=part))
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """One point of each metric."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        points = [Metric(name, value, now, step) for name, value in values.items()]
+        for start in range(0, len(points), METRICS_A_CALL):
+            part = points[start : start + METRICS_A_CALL]
+            self._later(lambda part=part: self.store.client.log_batch(self.run_id, metrics=part))
+
+    def tags(self, tags: Mapping[str, str]) -> None:
+        """Tags that are known only now."""
+        from mlflow.entities import RunTag
+
+        kept = [RunTag(name, str(value)) for name, value in tags.items()]
+        self._later(lambda: self.store.client.log_batch(self.run_id, tags=kept))
+
+    def text(self, text: str, path: str) -> None:
+        """A text artifact."""
+        self._later(lambda: self.store.client.log_text(self.run_id, text, path))
+
+    def artifact(self, file: Path, folder: str | None = None) -> None:
+        """A file; it is copied before this returns to the queue's turn, so it should stay until the run has ended."""
+        self._later(lambda: self.store.client.log_artifact(self.run_id, str(file), folder))
+
+    def dataset(self, name: str, digest: str, context: str, profile: str) -> None:
+        """A dataset's name and digest among the run's inputs."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(name, digest[:36], "mtl", "{}", profile=profile)
+        entry = DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
+        self._later(lambda: self.store.client.log_inputs(self.run_id, [entry]))
+
+    def _later(self, write: Callable[[], None]) -> None:
+        self._queue.put(write)
+
+    def _work(self) -> None:
+        while (write := self._queue.get()) is not None:
+            try:
+                write()
+            except Exception as error:
+                if not self._failed:
+                    log.warning("the store %s did not take a write; it is tried again at the end", self.store.uri)
+                self._failed.append((write, error))
+
+    def _deliver_late(self) -> None:
+        lost = 0
+        reason: Exception | None = None
+        for write, _ in self._failed:
+            try:
+                write()
+            except Exception as error:
+                lost, reason = lost + 1, error
+        if reason is not None:
+            with contextlib.suppress(Exception):
+                self.store.client.set_terminated(self.run_id, "FAILED")
+            raise MtlError(f"{lost} writes of run {self.run_id} did not reach {self.store.uri}: {reason}") from reason
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= LONGEST_PARAM else value[: LONGEST_PARAM - 1] + "…"
+
+
+@contextlib.contextmanager
+def parent_run(store: Store, name: str, tags: Mapping[str, str]) -> Iterator[Recorder]:
+    """The run that a sweep's jobs are children of."""
+    with Recorder(store, name, {**tags, "mtl.role": "sweep"}) as recorder:
+        yield recorder

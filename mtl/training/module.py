@@ -1,0 +1,130 @@
+"""The one LightningModule: forward, losses, weights, one backward."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torchmetrics import MeanMetric, MetricCollection
+
+from mtl.data.batch import Batch
+from mtl.data.task import Task
+from mtl.model.multitask import MultiTaskModel
+from mtl.strategies.weighting.base import Signals, Weighting
+from mtl.training.steplog import StepLog
+
+MakeOptimizer = Callable[[Iterable[Any]], torch.optim.Optimizer]
+
+
+class MultiTaskModule(pl.LightningModule):
+    """Trains a model on the weighted sum of its tasks' losses, L = sum_i w_i L_i + penalty.
+
+    Args:
+        model: trunk and heads.
+        tasks: the tasks of the run, in its order.
+        weighting: losses to weights.
+        make_optimizer: parameter groups to an optimiser.
+        steps: optimiser steps of the run.
+        payload: what a checkpoint carries beside the weights, as plain data (configuration, vocabulary, tasks).
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        tasks: Mapping[str, Task],
+        weighting: Weighting,
+        make_optimizer: MakeOptimizer,
+        steps: int,
+        payload: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.model, self.weighting = model, weighting
+        self.tasks = dict(tasks)
+        self.make_optimizer, self.steps, self.payload = make_optimizer, steps, payload
+        self.steplog = StepLog(list(tasks))
+        self._place = {name: place for place, name in enumerate(tasks)}
+        self._scores: dict[str, dict[str, MetricCollection]] = {}
+        self._losses: dict[str, dict[str, MeanMetric]] = {}
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """The step's total loss."""
+        outputs = self.model(batch)
+        losses_K = torch.stack(
+            [self.tasks[name].kind.loss(outputs[name], rows.targets) for name, rows in batch.tasks.items()]
+        )
+        places = torch.tensor([self._place[name] for name in batch.tasks], device=losses_K.device)
+        signals = Signals(places, losses_K.detach(), self.global_step, self.steps, self._epoch())
+        weights_K = self.weighting(signals)
+        self.steplog.add(batch, signals.losses, weights_K.detach())
+        return (weights_K * losses_K).sum() + self.weighting.penalty(signals)
+
+    def _epoch(self) -> int:
+        return getattr(self.trainer.train_dataloader, "epoch", 0)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The model's parameters, and the weighting's own with their own learning rate and no decay."""
+        groups: list[dict[str, Any]] = [{"params": list(self.model.parameters())}]
+        if own := list(self.weighting.parameters()):
+            rate = {} if self.weighting.learning_rate is None else {"lr": self.weighting.learning_rate}
+            groups.append({"params": own, "weight_decay": 0.0, **rate})
+        return self.make_optimizer(groups)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Lightning doesn't know our batch."""
+        return batch.to(device)
+
+    # evaluation: the same for both splits
+
+    def _begin(self, split: str) -> None:
+        self._scores[split] = {name: task.kind.metrics().to(self.device) for name, task in self.tasks.items()}
+        self._losses[split] = {name: MeanMetric().to(self.device) for name in self.tasks}
+
+    def _evaluate(self, batch: Batch, split: str) -> dict[str, Tensor]:
+        outputs = self.model(batch)
+        for name, rows in batch.tasks.items():
+            self._scores[split][name].update(outputs[name], rows.targets)
+            self._losses[split][name].update(
+                self.tasks[name].kind.loss(outputs[name], rows.targets), weight=len(rows.targets)
+            )
+        return outputs
+
+    def _end(self, split: str) -> None:
+        values: dict[str, Tensor] = {}
+        for name, scores in self._scores[split].items():
+            values[f"{split}/{name}/loss"] = self._losses[split][name].compute()
+            values |= {f"{split}/{name}/{metric}": value for metric, value in scores.compute().items()}
+        oriented = [
+            values[f"{split}/{name}/{task.metric}"] * (1 if task.higher_is_better else -1)
+            for name, task in self.tasks.items()
+        ]
+        values[f"{split}/score"] = torch.stack([value.float() for value in oriented]).mean()
+        self.log_dict(values)
+
+    def on_validation_epoch_start(self) -> None:
+        """Fresh metrics."""
+        self._begin("val")
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Feed the metrics."""
+        self._evaluate(batch, "val")
+
+    def on_validation_epoch_end(self) -> None:
+        """Compute and log."""
+        self._end("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Fresh metrics."""
+        self._begin("test")
+
+    def test_step(self, batch: Batch, _: int) -> dict[str, Tensor]:
+        """Feed the metrics; the outputs go to whoever keeps predictions."""
+        return self._evaluate(batch, "test")
+
+    def on_test_epoch_end(self) -> None:
+        """Compute and log."""
+        self._end("test")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint says by itself what it is."""
+        checkpoint["mtl"] = dict(self.payload)
