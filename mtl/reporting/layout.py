@@ -51,7 +51,8 @@ def lay_out(table: Table, *, digits: int | None = None, percent: bool = True) ->
     for index, column in enumerate(table.columns):
         cells = [row[index] for row in table.cells]
         scale = 100 if percent and column.is_bounded else 1
-        places = _places(cells, scale) if digits is None else digits
+        wanted = 2 if column.key == "rank" else digits
+        places = _places(cells, scale) if wanted is None else wanted
         best = _best(cells, column.direction)
         marks = ["".join(note.mark for note in notes if (row, index) in note.cells) for row in range(len(cells))]
         columns.append([_show(*part, scale, places, vary) for part in zip(cells, marks, best, strict=True)])

@@ -105,7 +105,9 @@ def test_runs_left_out_are_told_in_every_format_that_people_read(grid):
 
 
 def test_names_the_pool_of_the_mean_rank(grid):
-    assert "mean rank among 4 rows over 2 columns" in lay_out(summarise(grid.frame)).caption
+    layout = lay_out(summarise(grid.frame))
+    assert "mean rank among 4 rows over 2 columns" in layout.caption
+    assert [cells[-1].number for _, cells in layout.rows] == ["4.00", "2.00", "3.00", "1.00"]
 
 
 def test_markdown_has_as_many_cells_in_every_line(grid):

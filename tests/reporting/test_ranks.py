@@ -1,4 +1,4 @@
-"""Golden column: the mean ranks published for NYUv2, SegNet-MTAN (Liu et al. 2023, FAMO), twelve methods, nine metrics."""
+"""Golden column: the mean ranks published for NYUv2, SegNet-MTAN (Liu et al. 2023), twelve methods, nine metrics."""
 
 import numpy as np
 import pytest
