@@ -4,6 +4,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from mtl.cli.identity import baseline_key
 from mtl.cli.instantiate import instantiate
 from mtl.cli.tasks import make_spec
@@ -16,7 +18,7 @@ from mtl.model.multitask import MultiTaskModel
 from mtl.prompts.base import Prompt
 from mtl.strategies.switching.base import Switching
 from mtl.training.loaders import StepLoader
-from mtl.training.module import MultiTaskModule
+from mtl.training.module import MakeOptimizer, MultiTaskModule
 
 Config = Mapping[str, Any]
 
@@ -87,13 +89,23 @@ def build(config: Config) -> Run:
         make_model(config, tasks, len(vocabulary)),
         tasks,
         instantiate("weighting", config["weighting"], tasks={name: task.kind.name for name, task in tasks.items()}),
-        instantiate("optimizer", config["optimizer"]),
+        make_optimizer(config),
         config["steps"],
         payload,
     )
     keys = {name: baseline_key(config, name, reads_tokens(config)) for name in tasks}
     loader = StepLoader(announced, switching, config["steps"], config["seed"])
     return Run(announced, prompt, vocabulary, switching, module, loader, keys)
+
+
+def make_optimizer(config: Config) -> MakeOptimizer:
+    """Parameter groups to an optimiser; its options are tried out now, and not when training begins."""
+    make = instantiate("optimizer", config["optimizer"])
+    try:
+        make([torch.nn.Parameter(torch.zeros(1))])
+    except (TypeError, ValueError) as error:
+        raise MtlError(f"optimizer: {error}") from error
+    return make
 
 
 def make_model(config: Config, tasks: Mapping[str, Task], vocabulary_size: int) -> MultiTaskModel:
@@ -112,10 +124,11 @@ def announce(
     loaded: Mapping[str, LabelledRows], prompt: Prompt, vocabulary: Vocabulary, max_length: int
 ) -> dict[str, Announced]:
     """Each task's rows with its inputs; tasks that share rows and announcement share the inputs."""
-    shared: dict[tuple[str, Hashable], Inputs] = {}
+    shared: dict[tuple[int, Hashable], Inputs] = {}
     announced = {}
     for name, rows in loaded.items():
-        key = (rows.corpus.key, prompt.signature(rows.task))
+        # not the corpus's key: on_error and split.column may leave other rows of the same files
+        key = (id(rows.corpus), prompt.signature(rows.task))
         if key not in shared:
             shared[key] = Inputs.build(
                 rows.corpus.texts,

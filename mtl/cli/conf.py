@@ -3,7 +3,7 @@
 import contextlib
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import mtl
@@ -20,7 +20,7 @@ def conf_dir() -> Path:
 
 
 @contextlib.contextmanager
-def with_files(overrides: Sequence[str]) -> Iterator[list[str]]:
+def with_files(overrides: Sequence[str]) -> Generator[list[str], None, None]:
     """Overrides in which a group's option may be a YAML file anywhere: `task=[zh_sentiment,./mine.yaml]`.
 
     Such a file is laid into a folder of its own on Hydra's search path, so that from there on it is an option like

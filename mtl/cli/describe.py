@@ -1,5 +1,6 @@
 """A run in words: its name, its tags, its parameters, its data."""
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -44,14 +45,14 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix.lstrip("."): node}
 
 
-def data_report(run: "Run") -> tuple[str, dict[str, float]]:
-    """What was read, as a page and as metrics: rows a split, rows skipped, duplicates, texts in two splits, texts cut."""
+def data_report(run: "Run") -> tuple[str, dict[str, float], list[str]]:
+    """What was read, as a page, as metrics, and what the user should hear of: rows left out, texts in two splits."""
     lines = [
         "| task | train | val | test | skipped | duplicates | in two splits | cut to length |",
         "|---|" + "--:|" * 7,
     ]
     values: dict[str, float] = {}
-    notes = []
+    notes, remarks = [], []
     for name, announced in run.tasks.items():
         rows, corpus = announced.labelled, announced.labelled.corpus
         skipped = [*corpus.skipped, *rows.skipped]
@@ -66,4 +67,18 @@ def data_report(run: "Run") -> tuple[str, dict[str, float]]:
         values |= {f"data/{name}/{key}": float(count) for key, count in counts.items()}
         notes += [f"- {name}: skipped {message}" for message in skipped[:100]]
         notes += [f"- {name}: in two splits: {text[:80]}" for text in corpus.straddling[:100]]
-    return "\n".join([*lines, "", *notes]) + "\n", values
+        if skipped:
+            remarks.append(f"task {name}: left out {_count(len(skipped), 'row')}, the first is {skipped[0]}")
+        if corpus.straddling:
+            found = _count(len(corpus.straddling), "text")
+            remarks.append(f"task {name}: {found} in more than one split, the first is '{corpus.straddling[0][:40]}'")
+    return "\n".join([*lines, "", *notes]) + "\n", values, remarks
+
+
+def say(remark: str) -> None:
+    """A line for the user that is no result: to standard error."""
+    print(f"mtl: {remark}", file=sys.stderr, flush=True)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ class SweepRecord(Callback):
 
 
 @contextlib.contextmanager
-def closing() -> Iterator[None]:
+def closing() -> Generator[None, None, None]:
     """End the parent run however the sweep ends."""
     try:
         yield

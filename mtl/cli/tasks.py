@@ -32,7 +32,7 @@ def make_spec(name: str, node: Mapping[str, Any]) -> TaskSpec:
 
 
 def make_source(name: str, fields: Mapping[str, Any], base: str | None) -> Source:
-    """The source: a node with `_target_`, a file, a file for each split, or `{dataset: NAME}` of the Hugging Face hub."""
+    """The source: a node with `_target_`, a file, a file for each split, or `{dataset: NAME}` of the hub."""
     source = fields["source"]
     options = {key: value for key, value in fields.items() if key != "source" and value is not None}
     if isinstance(source, Mapping) and "_target_" in source:

@@ -9,7 +9,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "ui",
         help="open MLflow on the store that the runs went to",
-        description="Serve MLflow's pages at http://HOST:PORT until Ctrl-C. There is no password: keep it on this machine.",
+        description="Serve MLflow's pages at http://HOST:PORT until Ctrl-C. No password: keep it on this machine.",
     )
     parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at (default: %(default)s)")

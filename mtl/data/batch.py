@@ -89,5 +89,5 @@ def _targets(announced: Announced, rows: np.ndarray, width: int) -> Tensor:
     targets = [announced.labelled.targets[row] for row in rows]
     assert all(target is not None for target in targets)
     if announced.labelled.task.kind.per_token:
-        return announced.inputs.place(targets, rows, width, IGNORED)  # ty: ignore[invalid-argument-type]
-    return torch.from_numpy(np.stack(targets))  # ty: ignore[invalid-argument-type]
+        return announced.inputs.place(targets, rows, width, IGNORED)
+    return torch.from_numpy(np.stack(targets))

@@ -31,8 +31,10 @@ class Row:
 class Source(Protocol):
     """Where rows come from. `key` names the rows: two tasks with the same key share them."""
 
-    text: str
-    """Field of the text: a string, or a list of tokens where rows are already cut into tokens."""
+    @property
+    def text(self) -> str:
+        """Field of the text: a string, or a list of tokens where rows are already cut into tokens."""
+        ...
 
     @property
     def key(self) -> str:

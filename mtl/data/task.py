@@ -8,6 +8,7 @@ import numpy as np
 
 from mtl.data.corpus import SPLITS, Corpus, Source, read
 from mtl.data.kinds import KINDS, Kind
+from mtl.data.kinds.multilabel import names
 from mtl.data.split import Split
 from mtl.errors import MtlError, choices
 
@@ -34,7 +35,7 @@ class Task:
     metric: str = ""
 
     def __post_init__(self) -> None:
-        known = list(self.kind.metrics())
+        known = [str(name) for name in self.kind.metrics()]
         object.__setattr__(self, "metric", self.metric or self.kind.primary)
         if self.metric not in known:
             raise MtlError(f"task {self.name}: metric should be {choices(known)}. Found '{self.metric}'")
@@ -51,8 +52,9 @@ class Task:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Task":
         """The task that `state` came from."""
-        kind = dict(state["kind"])
-        return cls(**{**state, "kind": KINDS[kind.pop("name")](**kind), "keywords": tuple(state["keywords"])})
+        fields = dict(state["kind"])
+        kind = KINDS[fields.pop("name")](**fields)
+        return cls(state["name"], kind, tuple(state["keywords"]), state["phrase"], state["metric"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +103,9 @@ class TaskSpec:
             raise MtlError(f"task {self.name}: kind should be {choices(KINDS)}. Found '{self.kind}'")
         if self.on_error not in ("stop", "skip"):
             raise MtlError(f"task {self.name}: on_error should be stop or skip. Found '{self.on_error}'")
+        for option in ("labels", "keywords"):
+            if isinstance(found := getattr(self, option), str):
+                raise MtlError(f"task {self.name}: {option} should be a list. Found '{found}'")
         if self.phrase and self.phrase.count(SLOT) != 1:
             raise MtlError(f"task {self.name}: phrase should hold the slot {SLOT} once. Found '{self.phrase}'")
 
@@ -110,11 +115,13 @@ class TaskSpec:
             corpus = read(self.source, split=self.split, on_error=self.on_error)
         except MtlError as error:
             raise MtlError(f"task {self.name}: {error}") from None
+        if KINDS[self.kind].per_token and corpus.tokens is None:
+            raise MtlError(f"task {self.name}: tagging needs lists of tokens. Field '{self.source.text}' holds texts")
         values = self._values(corpus)
         train = np.flatnonzero(corpus.splits == SPLITS.index("train"))
-        names = list(self.labels.values()) if isinstance(self.labels, Mapping) else self.labels
+        declared = list(dict.fromkeys(self.labels.values())) if isinstance(self.labels, Mapping) else self.labels
         try:
-            kind = KINDS[self.kind].fit((v for row in train if (v := values[row]) not in (None, "")), names)
+            kind = KINDS[self.kind].fit((v for row in train if (v := values[row]) not in (None, "")), declared)
         except ValueError as error:
             raise MtlError(f"task {self.name}: {error}") from None
         targets, skipped = self._targets(kind, corpus, values)
@@ -136,18 +143,24 @@ class TaskSpec:
         if not isinstance(self.labels, Mapping):
             return values
         renamed = {str(raw): name for raw, name in self.labels.items()}
-        if self.kind == "tagging":
-            return [[renamed.get(str(tag), tag) for tag in tags] for tags in values]
-        return [renamed.get(str(value), value) for value in values]
+        if self.kind == "multilabel":
+            values = [names(value) for value in values]
+        return [
+            [renamed.get(str(part), part) for part in value]
+            if isinstance(value, list | tuple)
+            else renamed.get(str(value), value)
+            for value in values
+        ]
 
     def _targets(self, kind: Kind, corpus: Corpus, values: Sequence[Any]) -> tuple[list[np.ndarray | None], list[str]]:
         targets: list[np.ndarray | None] = []
         skipped = []
         for row, value in enumerate(values):
             try:
-                if kind.per_token and corpus.tokens is not None and len(value) != len(corpus.tokens[row]):
-                    raise ValueError(f"{len(value)} tags for {len(corpus.tokens[row])} tokens")
-                targets.append(kind.encode(value))
+                target = kind.encode(value)
+                if kind.per_token and corpus.tokens is not None and len(target) != len(corpus.tokens[row]):
+                    raise ValueError(f"{len(target)} tags for {len(corpus.tokens[row])} tokens")
+                targets.append(target)
             except ValueError as error:
                 message = f"{corpus.where(row)}: field '{self.label}': {error}"
                 if self.on_error == "stop":

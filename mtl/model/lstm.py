@@ -24,7 +24,7 @@ class LSTM(Trunk):
             direction and of two are of one size.
         embedding: width of the embedding.
         bidirectional: read the text from both ends.
-        pooling: features of a text: of the `last` token (each direction's own last), or the `mean` or `max` over tokens.
+        pooling: features of a text: of the `last` token (each direction's own), or `mean` or `max` over tokens.
         dropout: on the embedded tokens and on the features.
     """
 

@@ -23,7 +23,7 @@ class Prompt(ABC):
 
     def wording(self, task: Task) -> str:
         """The words that the prompt may add for the task: they belong to the vocabulary."""
-        return " ".join(self.render(task, ""))
+        return " ".join(part for part in self.render(task, "") if part)
 
     def state(self) -> dict[str, Any]:
         """What was fitted, as plain data for a checkpoint."""

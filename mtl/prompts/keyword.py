@@ -11,6 +11,9 @@ class Keyword(Prompt):
     """Keywords joined by `separator`, then `mark`, then the text."""
 
     def __init__(self, separator: str = " ", mark: str = "：") -> None:
+        for name, value in (("separator", separator), ("mark", mark)):
+            if not isinstance(value, str):
+                raise MtlError(f"{name} should be text. Found {value!r}")
         self.separator, self.mark = separator, mark
 
     def fit(self, task: Task, texts: Iterable[str]) -> None:

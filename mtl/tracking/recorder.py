@@ -5,18 +5,26 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtl.errors import MtlError
 from mtl.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
 
 log = logging.getLogger(__name__)
 
 PARAMS_A_CALL, METRICS_A_CALL, LONGEST_PARAM = 100, 1000, 6000
 """Limits of MLflow's REST interface."""
+GATHERED_SECONDS = 1.0
+"""How long points wait for more of them: a call of the store costs as much as a hundred points in it."""
+
+Write = Callable[[], object]
 
 
 class Recorder:
@@ -37,8 +45,8 @@ class Recorder:
         self.system_every = system_every
         self.tags_at_start = dict(tags)
         self.run_id = ""
-        self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
-        self._failed: list[tuple[Callable[[], None], Exception]] = []
+        self._queue: queue.Queue[Write | list[Metric] | None] = queue.Queue()
+        self._failed: list[Write] = []
         self._thread = threading.Thread(target=self._work, name="mtl-recorder", daemon=True)
         self._monitor: Any = None
 
@@ -84,8 +92,7 @@ class Recorder:
         now = int(time.time() * 1000)
         points = [Metric(name, value, now, step) for name, value in values.items()]
         for start in range(0, len(points), METRICS_A_CALL):
-            part = points[start : start + METRICS_A_CALL]
-            self._later(lambda part=part: self.store.client.log_batch(self.run_id, metrics=part))
+            self._queue.put(points[start : start + METRICS_A_CALL])
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Tags that are known only now."""
@@ -110,22 +117,45 @@ class Recorder:
         entry = DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
         self._later(lambda: self.store.client.log_inputs(self.run_id, [entry]))
 
-    def _later(self, write: Callable[[], None]) -> None:
+    def _later(self, write: Write) -> None:
         self._queue.put(write)
 
     def _work(self) -> None:
-        while (write := self._queue.get()) is not None:
+        """In their order. Points wait for more of them, until something else comes, a call is full or time is up."""
+        waiting: list[list[Metric]] = []
+        due = 0.0
+        item: Write | list[Metric] | None = _nothing
+        while item is not None:
             try:
-                write()
-            except Exception as error:
-                if not self._failed:
-                    log.warning("the store %s did not take a write; it is tried again at the end", self.store.uri)
-                self._failed.append((write, error))
+                item = self._queue.get(timeout=max(due - time.monotonic(), 0) if waiting else None)
+            except queue.Empty:
+                item = _nothing
+            fits = isinstance(item, list) and sum(map(len, waiting)) + len(item) <= METRICS_A_CALL
+            if waiting and not fits:
+                self._try(self._points(list(chain(*waiting))), [self._points(points) for points in waiting])
+                waiting = []
+            if isinstance(item, list):
+                due = due if waiting else time.monotonic() + GATHERED_SECONDS
+                waiting.append(item)
+            elif item is not None:
+                self._try(item, [item])
+
+    def _points(self, points: "list[Metric]") -> Write:
+        return lambda: self.store.client.log_batch(self.run_id, metrics=points)
+
+    def _try(self, write: Write, again: list[Write]) -> None:
+        """Write; keep `again` for the end where the store does not take it."""
+        try:
+            write()
+        except Exception:
+            if not self._failed:
+                log.warning("the store %s did not take a write; it is tried again at the end", self.store.uri)
+            self._failed += again
 
     def _deliver_late(self) -> None:
         lost = 0
         reason: Exception | None = None
-        for write, _ in self._failed:
+        for write in self._failed:
             try:
                 write()
             except Exception as error:
@@ -136,12 +166,16 @@ class Recorder:
             raise MtlError(f"{lost} writes of run {self.run_id} did not reach {self.store.uri}: {reason}") from reason
 
 
+def _nothing() -> None:
+    """What is to do when no more points came in time."""
+
+
 def _short(value: str) -> str:
     return value if len(value) <= LONGEST_PARAM else value[: LONGEST_PARAM - 1] + "…"
 
 
 @contextlib.contextmanager
-def parent_run(store: Store, name: str, tags: Mapping[str, str]) -> Iterator[Recorder]:
+def parent_run(store: Store, name: str, tags: Mapping[str, str]) -> Generator[Recorder, None, None]:
     """The run that a sweep's jobs are children of."""
     with Recorder(store, name, {**tags, "mtl.role": "sweep"}) as recorder:
         yield recorder

@@ -5,7 +5,7 @@ import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +73,7 @@ def _prepare(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(path: Path | None) -> Iterator[None]:
+def _alone(path: Path | None) -> Generator[None, None, None]:
     """One process at a time: MLflow's making of a new SQLite store is not safe against a second one."""
     if path is None:
         yield

@@ -36,7 +36,8 @@ class StepLoader:
     def __iter__(self) -> Iterator[Batch]:
         while self.step < self.steps:
             plan = self.switching.rows(self.step)
-            rows = {name: self.streams[name].take(self.drawn[name], count) for name, count in plan.items()}
+            # sorted, as the batch's distinct inputs are: tasks that share rows then read them without a gather
+            rows = {name: np.sort(self.streams[name].take(self.drawn[name], count)) for name, count in plan.items()}
             self.step += 1
             self.drawn.update(plan)
             yield collate(rows, self.tasks)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric, MetricCollection
 
 from mtl.data.batch import Batch
+from mtl.data.kinds.tagging import IGNORED
 from mtl.data.task import Task
 from mtl.model.multitask import MultiTaskModel
 from mtl.strategies.weighting.base import Signals, Weighting
@@ -84,9 +85,9 @@ class MultiTaskModule(pl.LightningModule):
         outputs = self.model(batch)
         for name, rows in batch.tasks.items():
             self._scores[split][name].update(outputs[name], rows.targets)
-            self._losses[split][name].update(
-                self.tasks[name].kind.loss(outputs[name], rows.targets), weight=len(rows.targets)
-            )
+            kind = self.tasks[name].kind
+            count = (rows.targets != IGNORED).sum() if kind.per_token else len(rows.targets)
+            self._losses[split][name].update(kind.loss(outputs[name], rows.targets), weight=count)
         return outputs
 
     def _end(self, split: str) -> None:
@@ -117,7 +118,7 @@ class MultiTaskModule(pl.LightningModule):
         """Fresh metrics."""
         self._begin("test")
 
-    def test_step(self, batch: Batch, _: int) -> dict[str, Tensor]:
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Feed the metrics; the outputs go to whoever keeps predictions."""
         return self._evaluate(batch, "test")
 

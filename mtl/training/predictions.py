@@ -14,7 +14,7 @@ from mtl.training.loaders import EvaluationLoader
 
 
 class Predictions(Callback):
-    """Collects the answers of `trainer.test` and writes `<task>.parquet` with row, text, target, answer, probability."""
+    """Collects the answers of `trainer.test`; writes `<task>.parquet` with row, text, target, answer, probability."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -33,10 +33,15 @@ class Predictor:
         self.tasks, self.prompt, self.vocabulary, self.max_length = dict(tasks), prompt, vocabulary, max_length
 
     def answer(self, texts: Sequence[str], tasks: Sequence[str] | None = None) -> list[dict[str, Answer]]:
-        """For each text the answer of each task asked for (all of them by default); one tag a character."""
+        """For each text the answer of each task asked for (all of them by default).
+
+        A tagging task gives one tag a token: the words of a text that has spaces, else its characters.
+        """
         for name in tasks or []:
             if name not in self.tasks:
                 raise MtlError(f"the run has the tasks {', '.join(self.tasks)}. Found '{name}'")
+        if any(not text.strip() for text in texts):
+            raise MtlError("a text should have a character that is not a space. Found an empty one")
         answers: list[dict[str, Answer]] = [{} for _ in texts]
         for name in tasks or self.tasks:
             for row, answer in enumerate(self._of_task(self.tasks[name], texts)):
@@ -45,9 +50,13 @@ class Predictor:
 
     @torch.no_grad()
     def _of_task(self, task: Task, texts: Sequence[str]) -> list[Answer]:
-        tokens = [list(text) for text in texts] if task.kind.per_token else None
+        tokens = [text.split() if " " in text.strip() else list(text.strip()) for text in texts]
         inputs = Inputs.build(
-            texts, tokens, lambda text: self.prompt.render(task, text), self.vocabulary, self.max_length
+            texts,
+            tokens if task.kind.per_token else None,
+            lambda text: self.prompt.render(task, text),
+            self.vocabulary,
+            self.max_length,
         )
         rows = np.arange(len(texts))
         ids = inputs.pad(rows, int(inputs.lengths.max()))

@@ -15,13 +15,16 @@ from mtl.data.kinds.base import Answer, Kind
 
 def number(value: Any) -> float:
     """The value as a finite number; ValueError says what was found."""
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        found = math.nan
-    if not math.isfinite(found):
+    if not math.isfinite(found := _number(value)):
         raise ValueError(f"the label should be a finite number. Found '{value}'")
     return found
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,11 @@ class Regression(Kind):
 
     @classmethod
     def fit(cls, values: Iterable[Any], labels: Sequence[str] | None) -> "Regression":
-        """Mean and standard deviation of the training split."""
+        """Mean and standard deviation of the training split; what is no number is for `encode` to refuse."""
         if labels:
             raise ValueError(f"a regression task has no label names. Found {list(labels)}")
-        numbers = np.array([number(value) for value in values])
-        return cls(float(numbers.mean()), float(numbers.std()) or 1.0)
+        numbers = [found for value in values if math.isfinite(found := _number(value))]
+        return cls(float(np.mean(numbers)), float(np.std(numbers)) or 1.0) if numbers else cls()
 
     def encode(self, value: Any) -> np.ndarray:
         """The standardised target."""
@@ -81,7 +84,11 @@ class _InUnits(Metric):
     def __init__(self, metric: Metric, mean: float, std: float) -> None:
         super().__init__()
         self.metric, self.mean, self.std = metric, mean, std
-        self.higher_is_better = metric.higher_is_better
+
+    @property
+    def higher_is_better(self) -> bool:  # ty: ignore[incompatible-property-override]
+        # torchmetrics leaves it open for a correlation
+        return self.metric.higher_is_better is not False
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         self.metric.update(preds.squeeze(-1) * self.std + self.mean, target * self.std + self.mean)

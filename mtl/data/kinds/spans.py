@@ -1,4 +1,4 @@
-"""Entity-level F1 over BIO tags, as CoNLL counts it (Tjong Kim Sang and De Meulder 2003): a span is right only whole."""
+"""Entity-level F1 over BIO tags as CoNLL counts it (Tjong Kim Sang and De Meulder 2003): only a whole span is right."""
 
 from collections.abc import Sequence
 
@@ -51,6 +51,7 @@ class SpanF1(Metric):
             self.add_state(count, torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, preds: Tensor, target: Tensor) -> None:
+        """Count the spans of some rows."""
         kept = target >= 0
         last = kept & (kept.flip(1).cumsum(1).flip(1) == 1)
         ends_row = last[kept].cpu().numpy()
@@ -63,6 +64,7 @@ class SpanF1(Metric):
         self.gold += len(true)
 
     def compute(self) -> Tensor:
+        """Harmonic mean of precision and recall; 0 where there are no spans."""
         return 2 * self.right / (self.predicted + self.gold).clamp(min=1)
 
 
@@ -70,7 +72,7 @@ class _Tokens:
     """Outputs R x L x C as rows of tokens, which is what torchmetrics takes."""
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        super().update(preds.flatten(0, 1), target.flatten())  # ty: ignore[unresolved-attribute]
+        super().update(preds.flatten(0, 1), target.flatten())  # ty: ignore[missing-attribute]
 
 
 class TokenAccuracy(_Tokens, MulticlassAccuracy):

@@ -30,10 +30,13 @@ class Tagging(Kind):
     @classmethod
     def fit(cls, values: Iterable[Any], labels: Sequence[str] | None) -> "Tagging":
         """The declared tags, or those of the training split in sorted order."""
-        return cls(declared_or_found((str(tag) for tags in values for tag in tags), labels))
+        whole = (tags for tags in values if isinstance(tags, list | tuple))
+        return cls(declared_or_found((str(tag) for tags in whole for tag in tags), labels))
 
     def encode(self, value: Any) -> np.ndarray:
         """The position of each tag."""
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"the label should be a list of tags. Found '{value}'")
         return np.array([position(self.labels, tag) for tag in value], dtype=np.int64)
 
     @property

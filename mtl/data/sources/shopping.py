@@ -55,5 +55,5 @@ def fetch() -> str:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise MtlError(
             f"{NAME}.zip can't be fetched from {URL}; place it in a folder by hand and name that folder "
-            f"by root= or the environment variable MTL_DATA ({reason:.200})"
+            f"by data.root= or the environment variable MTL_DATA ({reason:.200})"
         ) from None

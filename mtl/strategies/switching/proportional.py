@@ -11,7 +11,8 @@ class Proportional(Switching):
     """In every block of `block` steps each task has its exact quota of steps, in an order shuffled by the seed.
 
     What rounding takes from a task in one block it gets in a later one, so after any number of blocks each count is
-    within one step of steps x N_i / sum N. Drawing each step at random, as usual, has the same mean and more noise.
+    less than one step away from steps x N_i / sum N. Drawing each step at random, as usual, has the same mean and more
+    noise.
     """
 
     def __init__(self, sizes: Mapping[str, int], batch_size: int, seed: int = 0, block: int = 100) -> None:
@@ -19,20 +20,26 @@ class Proportional(Switching):
         if block < 1:
             raise ValueError(f"`block` should be at least 1. Found {block}")
         self.block = block
-        total = sum(sizes.values())
-        self.shares = torch.tensor([size / total for size in sizes.values()], dtype=torch.float64)
-        self._counts = [torch.zeros(len(sizes), dtype=torch.long)]
+        self._counts = [[0] * len(sizes)]
         self._order: tuple[int, list[int]] = (-1, [])
 
     def _counted(self, blocks: int) -> torch.Tensor:
-        """T counts of steps after so many blocks: each step goes to the task that is furthest behind its share."""
+        """T counts of steps after so many blocks.
+
+        Each step goes to the task that will soonest be a whole step behind its share, of those that are behind at all
+        (earliest deadline first: Baruah et al. 1996). The task that is furthest behind, the simpler rule, lets counts
+        stray by more than one step from four tasks on.
+        """
+        sizes, total = list(self.sizes.values()), sum(self.sizes.values())
         while len(self._counts) <= blocks:
-            counts = self._counts[-1].clone()
+            counts = list(self._counts[-1])
             start = (len(self._counts) - 1) * self.block
             for step in range(start + 1, start + self.block + 1):
-                counts[torch.argmax(self.shares * step - counts)] += 1
+                behind = [task for task, size in enumerate(sizes) if counts[task] * total < size * step]
+                # the deadline in whole steps, rounded up
+                counts[min(behind, key=lambda task: -(-(counts[task] + 1) * total // sizes[task]))] += 1
             self._counts.append(counts)
-        return self._counts[blocks]
+        return torch.tensor(self._counts[blocks])
 
     def rows(self, step: int) -> dict[str, int]:
         """The task that the block's order has at this step."""

@@ -1,11 +1,15 @@
 """The question every weighting answers: given what a step knows, how much does each task count?"""
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+
+from mtl.strategies.weighting.claims import Claim
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,12 @@ class Signals:
     epoch: int = 0
     gramian: Tensor | None = None
 
+    def require_gramian(self) -> Tensor:
+        """The Gramian, for those that cannot do without."""
+        if self.gramian is None:
+            raise ValueError("This weighting needs the Gramian of the task gradients. Found none in the signals")
+        return self.gramian
+
 
 class Weighting(nn.Module):
     """A map from `Signals` to K weights; the total loss of the step is `(weights * losses).sum() + penalty`.
@@ -39,19 +49,39 @@ class Weighting(nn.Module):
     so that a checkpoint holds it. Weights may carry gradient to the weighting's own parameters; losses never do.
     """
 
+    claims: ClassVar[frozenset[Claim]] = frozenset()
+    """What holds for its default options; a test holds it to it."""
+    scale: ClassVar[Literal["sum", "mean"]] = "mean"
+    """Whether the weights of K alike tasks come to K in total (`sum`) or to 1 (`mean`)."""
     needs_gramian: bool = False
     learning_rate: float | None = None
     """Of the weighting's own parameters; `None`: the model's."""
+    fallbacks: Tensor
+    """Steps in which the solver found no weights and equal ones took their place."""
 
     def __init__(self, tasks: Mapping[str, str]) -> None:
         super().__init__()
         self.tasks = tuple(tasks)
         self.kinds = tuple(tasks.values())
+        self.register_buffer("fallbacks", torch.zeros((), dtype=torch.long))
 
     @abstractmethod
     def forward(self, signals: Signals) -> Tensor:
         """K weights, in the order of `signals.tasks`."""
 
     def penalty(self, signals: Signals) -> Tensor:
-        """What the weighting adds to the total loss (scalar): zero, unless its weights are learned with a regulariser."""
+        """What the weighting adds to the total loss (scalar): zero, unless its weights are learned and regularised."""
         return torch.zeros((), device=signals.losses.device)
+
+    def wants_gramian(self, step: int) -> bool:
+        """Whether this very step needs the Gramian: always or never, unless old weights are kept for some steps."""
+        return self.needs_gramian
+
+    def or_equal(self, weights: Tensor) -> Tensor:
+        """The K weights; where a solver found none (nan), equal ones instead: counted, and warned about once a run."""
+        if bool(weights.isfinite().all()):
+            return weights
+        if not self.fallbacks:
+            warnings.warn(f"{type(self).__name__} found no weights in a step and took equal ones", stacklevel=2)
+        self.fallbacks += 1
+        return torch.full_like(weights, 1.0 if self.scale == "sum" else 1 / len(weights))

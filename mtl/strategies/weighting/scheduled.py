@@ -27,8 +27,7 @@ def path(progress: float, num_points: int, shape: Shape, cycles: float = 1.0) ->
     if shape == "step":
         return min(int(progress * num_points), num_points - 1), 0.0
     if shape == "cyclic":
-        phase = progress * cycles % 1.0 if progress * cycles % 1.0 or not progress else 1.0
-        progress = 1 - abs(1 - 2 * phase)
+        progress = 1 - abs(1 - 2 * (progress * cycles % 1.0))
     position = progress * (num_points - 1)
     behind = min(int(position), num_points - 2)
     gone = position - behind

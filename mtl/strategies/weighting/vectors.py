@@ -27,7 +27,8 @@ def vector(tasks: Sequence[str], weights: Weights) -> Tensor:
         values = list(weights)
         if len(values) != len(tasks):
             raise ValueError(
-                f"`weights` should be one number a task ({', '.join(tasks)}: {len(tasks)}). Found {len(values)}: {values}"
+                f"`weights` should be one number a task ({', '.join(tasks)}). "
+                f"Found {len(values)} for {len(tasks)}: {values}"
             )
     for name, value in zip(tasks, values, strict=True):
         if not math.isfinite(value) or value < 0:
@@ -38,7 +39,7 @@ def vector(tasks: Sequence[str], weights: Weights) -> Tensor:
 
 
 def leading(tasks: Sequence[str], leader: int, share: float) -> Tensor:
-    """`share` for one task, the rest in equal parts for the others: the article's 0.8 / 0.2, for any number of tasks."""
+    """`share` for one task, the rest in equal parts for the others: the article's 0.8 / 0.2, for T tasks."""
     if not 0 <= share <= 1:
         raise ValueError(f"`lead` should be from 0 to 1. Found {share}")
     T = len(tasks)

@@ -1,0 +1,158 @@
+"""One run, from a resolved configuration to a finished record."""
+
+import logging
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from mtl.cli.build import Run, build
+from mtl.cli.describe import data_report, flat, run_name, say, tags
+from mtl.cli.sweep import parent_of
+from mtl.errors import MtlError
+from mtl.tracking.baselines import baseline_scores, run_delta_m
+from mtl.tracking.callback import Record
+from mtl.tracking.environment import git_state, packages
+from mtl.tracking.recorder import Recorder
+from mtl.tracking.store import open_store, tracking_uri
+from mtl.training.loaders import EvaluationLoader
+from mtl.training.predictions import Predictions
+from mtl.training.progress import Progress
+
+Config = Mapping[str, Any]
+
+
+def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Path | None) -> None:
+    """Build, train, test, record. What the user got wrong is found before the run is in the record.
+
+    Args:
+        config: resolved, as plain data.
+        chosen: option of each config group.
+        folder: for files of the run.
+        sweep: folder of the sweep that the run belongs to.
+    """
+    _settle(config)
+    tracking = config["tracking"]
+    store = open_store(tracking_uri(tracking["uri"]), tracking["experiment"])
+    run = build(config)
+    name = run_name(config, chosen)
+    recorder = Recorder(store, name, tags(config, chosen, run), parent_of(sweep), tracking["system_every"])
+    predictions = Predictions(folder / "predictions")
+    callbacks: list[Callback] = [Record(recorder, tracking["every"]), predictions]
+    if config["trainer"]["progress"]:
+        callbacks.append(Progress(name, config["steps"]))
+    trainer = make_trainer(config, callbacks, folder)
+    began = time.perf_counter()
+    with recorder:
+        _describe(recorder, config, run)
+        checkpoint = _train(config, run, trainer, folder)
+        trainer.test(run.module, EvaluationLoader(run.tasks, "test"), verbose=False)
+        recorder.artifact(checkpoint, "checkpoints")
+        for file in predictions.files:
+            recorder.artifact(file, "predictions")
+        scores = _scores(config, run, trainer, recorder)
+    said = ", ".join(f"{task} {run.module.tasks[task].metric} {value:.4f}" for task, value in scores.items())
+    print(f"{name}: {said}  ({time.perf_counter() - began:.0f} s, run {recorder.run_id})", flush=True)
+
+
+def _settle(config: Config) -> None:
+    """Seed and threads, and silence about what is on purpose."""
+    for field, least in (("trainer.threads", 1), ("trainer.devices", 1), ("tracking.every", 1), ("seed", 0)):
+        value = OmegaConf.select(OmegaConf.create(dict(config)), field)
+        if (value is None and field == "trainer.threads") or (isinstance(value, int) and value >= least):
+            continue
+        raise MtlError(f"{field} should be a whole number of at least {least}. Found {value!r}")
+    if config["trainer"]["devices"] != 1:
+        raise MtlError(f"trainer.devices should be 1: a run uses one device. Found {config['trainer']['devices']}")
+    if config["trainer"]["threads"] is not None:
+        torch.set_num_threads(config["trainer"]["threads"])
+    for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning_fabric", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning")
+    pl.seed_everything(config["seed"], workers=True, verbose=False)
+
+
+def make_trainer(config: Config, callbacks: list[Callback], folder: Path) -> pl.Trainer:
+    """Lightning's trainer for one run of `steps` steps; what it refuses becomes one line."""
+    options, steps = config["trainer"], config["steps"]
+    best = ModelCheckpoint(
+        folder / "checkpoints", "best", monitor="val/score", mode="max", enable_version_counter=False
+    )
+    keeps_best = config["selection"] == "best"
+    try:
+        return pl.Trainer(
+            accelerator=options["accelerator"],
+            devices=options["devices"],
+            precision=options["precision"],
+            gradient_clip_val=options["gradient_clip_val"],
+            deterministic="warn" if options["deterministic"] else False,
+            max_steps=steps,
+            max_epochs=1,
+            val_check_interval=min(config["eval_every"], steps),
+            num_sanity_val_steps=0,
+            logger=False,
+            callbacks=[*callbacks, best] if keeps_best else callbacks,
+            enable_checkpointing=keeps_best,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            default_root_dir=str(folder),
+        )
+    except (ValueError, TypeError, MisconfigurationException) as error:
+        raise MtlError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def _describe(recorder: Recorder, config: Config, run: Run) -> None:
+    """All that is known before training: configuration, data, environment."""
+    recorder.params(flat(config))
+    recorder.text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), "config.yaml")
+    recorder.text(packages(), "packages.txt")
+    git_tags, diff = git_state(Path.cwd())
+    recorder.tags(git_tags)
+    if diff:
+        recorder.text(diff, "git.diff")
+    report, sizes, remarks = data_report(run)
+    for remark in remarks:
+        say(remark)
+    recorder.text(report, "data.md")
+    recorder.metrics(sizes, 0)
+    for task, announced in run.tasks.items():
+        corpus = announced.labelled.corpus
+        recorder.dataset(task, corpus.digest, "train/val/test", f"{len(corpus)} rows")
+
+
+def _train(config: Config, run: Run, trainer: pl.Trainer, folder: Path) -> Path:
+    """Fit, and put the selected weights into the module; the checkpoint that holds them."""
+    validation = EvaluationLoader(run.tasks, "val")
+    trainer.fit(run.module, run.loader, validation)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if config["steps"] % min(config["eval_every"], config["steps"]):
+        trainer.validate(run.module, validation, verbose=False)
+    checkpoint = folder / "checkpoints" / f"{config['selection']}.ckpt"
+    if config["selection"] == "last":
+        trainer.save_checkpoint(checkpoint)
+    else:
+        run.module.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
+    return checkpoint
+
+
+def _scores(config: Config, run: Run, trainer: pl.Trainer, recorder: Recorder) -> dict[str, float]:
+    """The primary test score of each task; records Delta_m where every task has its single-task run."""
+    tasks = run.module.tasks
+    scores = {name: float(trainer.callback_metrics[f"test/{name}/{task.metric}"]) for name, task in tasks.items()}
+    if len(tasks) > 1:
+        metrics = {name: task.metric for name, task in tasks.items()}
+        baselines = baseline_scores(recorder.store, run.baseline_keys, metrics)
+        gain = run_delta_m(scores, baselines, {name: task.higher_is_better for name, task in tasks.items()})
+        if gain is not None:
+            recorder.metrics({"test/delta_m": gain}, config["steps"])
+    return scores
