@@ -39,8 +39,10 @@ def _run(words: list[str]) -> int:
     parser.add_argument("--version", action="version", version=f"mtl {mtl.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands.add_parser("train", help=TRAIN_HELP, add_help=False)
-    runs = {name: part.run for name, part in (("table", table), ("predict", predict), ("ui", ui))}
-    for part in (table, predict, ui):
-        part.add_parser(commands)
-    args = parser.parse_args(words)
-    return runs[args.command](args)
+    parts = {"table": table, "predict": predict, "ui": ui}
+    parsers = {name: part.add_parser(commands) for name, part in parts.items()}
+    if words and words[0] in parts:
+        # intermixed: options may stand between a run's id and the texts
+        return parts[words[0]].run(parsers[words[0]].parse_intermixed_args(words[1:]))
+    parser.parse_args(words)
+    return 0

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mtl.training.predictor import Predictor
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     """Say what the subcommand takes."""
     parser = commands.add_parser(
         "predict",
@@ -25,6 +25,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--task", action="append", metavar="NAME", help="task to answer (default: all of the run)")
     parser.add_argument("--json", action="store_true", help="one JSON object a text")
     parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
+    return parser
 
 
 def run(args: argparse.Namespace) -> int:

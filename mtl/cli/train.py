@@ -19,15 +19,17 @@ _errors: list[MtlError] = []
 def train(overrides: Sequence[str]) -> int:
     """Hand the overrides to Hydra, which composes the configuration and calls `job`, once or for each of a sweep."""
     import hydra
+    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     from mtl.cli.sweep import closing
 
-    full = bool(os.environ.get("HYDRA_FULL_ERROR"))
+    full = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # we show errors ourselves, in one line
     with with_files(overrides) as words, closing():
         sys.argv = ["mtl train", *words]
+        GlobalHydra.instance().clear()
         try:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
         except (HydraException, OmegaConfBaseException) as error:
@@ -35,6 +37,8 @@ def train(overrides: Sequence[str]) -> int:
                 raise
             cause = f": {error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
             raise MtlError(_lines(f"{error}{cause}")) from error
+        finally:
+            os.environ["HYDRA_FULL_ERROR"] = full or ""
         if _errors:
             raise _errors.pop()
     return 0

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     """Say what the subcommand takes."""
     parser = commands.add_parser(
         "ui",
@@ -14,6 +14,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at (default: %(default)s)")
     parser.add_argument("--port", default=5000, type=int, help="port to serve at (default: %(default)s)")
+    return parser
 
 
 def run(args: argparse.Namespace) -> int:

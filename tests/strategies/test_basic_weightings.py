@@ -48,7 +48,7 @@ NAN = float("nan")
 WRONG = [
     ({"a": 1, "b": 1, "c": 1, "z": 1}, "name tasks of the run: a, b, c. Found 'z'"),
     ({"a": 1, "b": 1}, "Missing: c"),
-    ([1, 2], r"one number a task \(a, b, c: 3\). Found 2"),
+    ([1, 2], r"one number a task \(a, b, c\). Found 2 for 3"),
     ([1, -1, 1], "finite and not negative. Found -1 for task 'b'"),
     ([1, 1, NAN], "finite and not negative. Found nan for task 'c'"),
     ([1, math.inf, 1], "finite and not negative. Found inf for task 'b'"),

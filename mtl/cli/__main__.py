@@ -1,0 +1,5 @@
+"""`python -m mtl.cli`: the same as the `mtl` command."""
+
+from mtl.cli.main import main
+
+main()

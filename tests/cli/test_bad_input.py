@@ -1,0 +1,101 @@
+import pytest
+from mlflow import MlflowClient
+
+TASKS = "task=[./reviews.yaml,names.yaml]"
+
+WRONG = {
+    "an unknown task lists the tasks": (["task=nope"], ["task/nope", "zh_sentiment", "zh_entities", "zh_pos"]),
+    "an unknown prompt lists the prompts": (["prompt=nope"], ["prompt/nope", "keyword", "phrase", "feature"]),
+    "an unknown weighting lists the weightings": (["weighting=nope"], ["weighting/nope", "uncertainty", "scheduled"]),
+    "an unknown option names its key": (["optimizer.foo=1"], ["optimizer.foo"]),
+    "a task file that is not there": (["task=[./nothing.yaml]"], ["nothing.yaml"]),
+    "weights for a task not in the run": (
+        [TASKS, "weighting=fixed", "weighting.weights={reviews: 1, nobody: 1}"],
+        ["weights", "reviews, names", "'nobody'"],
+    ),
+    "a task without a weight": ([TASKS, "weighting=fixed", "weighting.weights={reviews: 1}"], ["Missing: names"]),
+    "a negative weight": (
+        [TASKS, "weighting=fixed", "weighting.weights={reviews: 1, names: -2}"],
+        ["not negative", "-2", "'names'"],
+    ),
+    "a csv without the named column": ([TASKS, "tasks.reviews.text=words"], ["reviews.csv", "comment", "'words'"]),
+    "a label field that is not there": ([TASKS, "tasks.reviews.label=sterne"], ["label", "stars", "'sterne'"]),
+    "a label outside the declared ones": (
+        [TASKS, "+tasks.reviews.labels=[good,so-so]"],
+        ["reviews.csv, line ", "'bad'", "good or so-so"],
+    ),
+    "an unknown field of a task": ([TASKS, "+tasks.reviews.labl=x"], ["'labl'", "keywords"]),
+    "an unknown kind": ([TASKS, "tasks.reviews.kind=riddle"], ["classification", "'riddle'"]),
+    "a prompt that the task has no words for": (
+        [TASKS, "prompt=keyword", "~tasks.names.keywords"],
+        ["Task names has none", "keywords"],
+    ),
+    "a prompt longer than the input": ([TASKS, "prompt=keyword", "data.max_length=2"], ["max_length"]),
+    "no task named for single": ([TASKS, "switching=single"], ["task", "reviews, names"]),
+    "single of a task not in the run": ([TASKS, "switching=single", "switching.task=x"], ["reviews, names", "'x'"]),
+    "steps that are no number": ([TASKS, "steps=many"], ["steps", "'many'"]),
+    "no step at all": ([TASKS, "steps=0"], ["steps", "0"]),
+    "an unknown selection": ([TASKS, "selection=test"], ["selection", "last or best", "'test'"]),
+    "a learning rate below zero": ([TASKS, "optimizer.lr=-1"], ["optimizer", "-1"]),
+    "an unknown precision": ([TASKS, "trainer.precision=17"], ["trainer", "17"]),
+    "a target outside the allowed ones": ([TASKS, "trunk._target_=os.system"], ["_target_", "os.system", "mtl."]),
+    "a store in a folder that is not there": (
+        [TASKS, "tracking.uri=sqlite:////no/such/folder/mlflow.db"],
+        ["/no/such/folder"],
+    ),
+    "split shares that don't sum to one": ([TASKS, "+tasks.reviews.split.fractions=[1,1,1]"], ["fractions", "sum 1"]),
+    "an empty split": ([TASKS, "+tasks.reviews.split.fractions=[0.99998,0.00001,0.00001]"], ["split"]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_answered_in_a_line_and_leaves_no_run(mtl, folder, name):
+    words, parts = WRONG[name]
+    done = mtl("train", *words)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    assert done.err.startswith("mtl: ")
+    for part in parts:
+        assert part in done.err, done.err
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    assert not client.search_runs(experiments)
+
+
+def test_a_broken_row_stops_with_file_and_line_or_is_skipped_and_counted(mtl, folder):
+    path = folder / "reviews.csv"
+    lines = path.read_text().splitlines()
+    lines[16] = "a row, of three, fields"
+    path.write_text("\n".join(lines) + "\n")
+    stopped = mtl("train", TASKS)
+    assert stopped.code == 2
+    assert "reviews.csv, line 17" in stopped.err
+    skipped = mtl("train", TASKS, "+tasks.reviews.on_error=skip")
+    assert skipped.code == 0
+    assert "left out 1 row, the first is reviews.csv, line 17" in skipped.err
+
+
+def test_a_text_in_two_given_splits_is_reported(mtl, folder):
+    lines = (folder / "reviews.csv").read_text().splitlines()
+    (folder / "a.csv").write_text("\n".join(lines[:200]) + "\n")
+    (folder / "b.csv").write_text("\n".join([lines[0], *lines[150:]]) + "\n")
+    done = mtl("train", TASKS, "tasks.reviews.source={train: a.csv, test: b.csv}")
+    assert done.code == 0
+    assert "50 texts in more than one split" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["table", "nothing"], ["'nothing'", "made"]),
+        (["predict", "abc", "text"], ["abc"]),
+        (["predict", "x.ckpt", "text"], ["x.ckpt"]),
+        (["ui", "--uri", "sqlite:////no/such.db"], ["/no/such.db"]),
+    ],
+)
+def test_other_commands_answer_mistakes_in_a_line(mtl, words, parts):
+    done = mtl(*words)
+    assert done.code == 2
+    assert len(done.err.strip().splitlines()) == 1
+    for part in parts:
+        assert part in done.err

@@ -1,0 +1,77 @@
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mtl.cli.conf import conf_dir, options, with_files
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_help_needs_no_heavy_import():
+    code = (
+        "import sys\nfrom mtl.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'mlflow', 'pandas', 'hydra', 'pytorch_lightning', 'torchmetrics'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {"train", "table", "predict", "ui"} <= set(done.stdout.split())
+
+
+def test_train_help_lists_the_options_of_every_group(mtl):
+    done = mtl("train", "--help")
+    assert done.code == 0
+    for group in (path.name for path in conf_dir().iterdir() if path.is_dir()):
+        (line,) = [line for line in done.out.splitlines() if line.startswith(f"{group}: ")]
+        assert line == f"{group}: {', '.join(options(group))}"
+
+
+def test_an_option_may_be_a_file_anywhere(tmp_path):
+    (tmp_path / "mine.yaml").write_text("kind: classification\nsource: rows.csv\n")
+    with with_files([f"task=[zh_pos,{tmp_path}/mine.yaml]", "seed=1,2", "task.x=a.yaml"]) as words:
+        assert words[:3] == ["task=[zh_pos,mine]", "seed=1,2", "task.x=a.yaml"]
+        staged = Path(words[3].split("file://")[1].rstrip("]")) / "task" / "mine.yaml"
+        head = staged.read_text().splitlines()
+        assert head[0] == "# @package tasks.mine"
+        assert head[1] == f"_base_: '{tmp_path}'"
+    assert not staged.exists()
+
+
+def test_cfg_shows_the_configuration_and_trains_nothing(mtl, folder):
+    done = mtl("train", "--cfg", "job", "prompt=keyword")
+    assert done.code == 0
+    assert "mtl.prompts.keyword.Keyword" in done.out
+    assert not (folder / "outputs").exists()
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_the_configuration_and_works_without_the_checkout(tmp_path):
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    done = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = tmp_path.glob("mtl-*.whl")
+    target = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    assert {p.relative_to(ROOT / "conf") for p in (ROOT / "conf").rglob("*.yaml")} == {
+        p.relative_to(target / "mtl/conf") for p in (target / "mtl/conf").rglob("*.yaml")
+    }
+    (tmp_path / "r.csv").write_text("text,label\n" + "".join(f"word{i} {i % 2},{'yn'[i % 2]}\n" for i in range(100)))
+    (tmp_path / "mine.yaml").write_text("kind: classification\nsource: r.csv\n")
+    words = ["train", "task=[mine.yaml]", "steps=2", "trainer.progress=false", "tracking.system_every=0"]
+    code = f"import mtl, sys; assert {str(target)!r} in mtl.__file__; from mtl.cli.main import main; main({words!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(target), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mine accuracy" in done.stdout
