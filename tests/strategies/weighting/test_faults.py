@@ -84,6 +84,22 @@ def test_4_sdmgrad_runs_without_alltrue(gramian):
     assert weights.min() >= 0.3 / 4 / 1.3 - 1e-6
 
 
+def test_4_sdmgrad_starts_from_where_it_was():
+    ours, theirs = SDMGrad(FOUR, rate=0.1), aggregation.SDMGradWeighting(lr=0.1)
+    for number in range(5):
+        rows = torch.randn(4, 20, generator=torch.Generator().manual_seed(number))
+        gramian = rows @ rows.T
+        torch.testing.assert_close(ours(step(torch.ones(4), gramian, number)), theirs(gramian), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("cls", [SDMGrad, ExcessMTL])
+def test_steps_of_some_tasks_keep_the_runs_weights_on_the_simplex(cls, signals):
+    weighting = cls(FOUR)
+    for number, tasks in enumerate([[0, 1], [1, 2, 3], [3], [0, 2], [0, 1, 2, 3], [2, 1]]):
+        assert weighting(signals(tasks, step=number)).sum() == pytest.approx(1)
+        assert weighting.weights.sum() == pytest.approx(1)
+
+
 def test_6_gradvac_moves_its_targets_without_a_conflict():
     weighting = GradVac(TWO, beta=0.5)
     weighting(step([1.0, 1.0], torch.tensor([[1.0, 0.8], [0.8, 1.0]])))
