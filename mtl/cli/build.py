@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -13,10 +13,11 @@ from mtl.data.batch import Announced
 from mtl.data.inputs import Inputs
 from mtl.data.task import LabelledRows, Task
 from mtl.data.vocabulary import Vocabulary
-from mtl.errors import MtlError
+from mtl.errors import MtlError, choices
 from mtl.model.multitask import MultiTaskModel
 from mtl.prompts.base import Prompt
 from mtl.strategies.switching.base import Switching
+from mtl.training.gradients import Where
 from mtl.training.loaders import StepLoader
 from mtl.training.module import MakeOptimizer, MultiTaskModule
 
@@ -92,7 +93,9 @@ def build(config: Config) -> Run:
         make_optimizer(config),
         config["steps"],
         payload,
+        config["gradients"],
     )
+    _check_features(config, module, announced)
     keys = {name: baseline_key(config, name, reads_tokens(config)) for name in tasks}
     loader = StepLoader(announced, switching, config["steps"], config["seed"])
     return Run(announced, prompt, vocabulary, switching, module, loader, keys)
@@ -149,3 +152,15 @@ def _check(config: Config) -> None:
         raise MtlError(f"selection should be last or best. Found '{config['selection']}'")
     if not config["tasks"]:
         raise MtlError("task should name at least one task. Found none")
+    if config["gradients"] not in get_args(Where):
+        raise MtlError(f"gradients should be {choices(get_args(Where))}. Found '{config['gradients']}'")
+
+
+def _check_features(config: Config, module: MultiTaskModule, announced: Mapping[str, Announced]) -> None:
+    """`gradients=features` compares gradients at the same features: the tasks should read the same inputs."""
+    apart = len({id(task.inputs) for task in announced.values()}) > 1
+    if module.weighting.needs_gramian and config["gradients"] == "features" and apart:
+        raise MtlError(
+            "gradients=features needs tasks that share all their rows and their prompt; "
+            f"take gradients=shared for {', '.join(announced)} with this prompt"
+        )

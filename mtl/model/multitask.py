@@ -29,9 +29,12 @@ class MultiTaskModel(nn.Module):
             }
         )
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Outputs of each task of the batch: R x C, or R x L x C for one a token."""
-        features = self.trunk(batch.ids, batch.lengths)
+    def features(self, batch: Batch) -> Tensor:
+        """The trunk's features of each token of each distinct input, U x L x D."""
+        return self.trunk(batch.ids, batch.lengths)
+
+    def outputs(self, batch: Batch, features: Tensor) -> dict[str, Tensor]:
+        """What each task's head makes of the features: R x C, or R x L x C for one output a token."""
         texts = None
         outputs = {}
         for name, rows in batch.tasks.items():
@@ -41,3 +44,7 @@ class MultiTaskModel(nn.Module):
                 read = texts = self.trunk.pool(features, batch.lengths) if texts is None else texts
             outputs[name] = self.heads[name](read if rows.inputs is None else read[rows.inputs])
         return outputs
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Outputs of each task of the batch: R x C, or R x L x C for one a token."""
+        return self.outputs(batch, self.features(batch))

@@ -64,6 +64,7 @@ class Record(Callback):
         values = {f"train/{name}/rows": float(count) for name, count in pl_module.steplog.rows.items()}
         if isinstance(loader, StepLoader):
             values |= {f"train/{name}/rows_planned": float(count) for name, count in loader.planned().items()}
+        values["weighting/fallbacks"] = float(pl_module.weighting.fallbacks)
         values["time/step_ms"] = 1000 * self._training_seconds / max(trainer.global_step, 1)
         self.recorder.metrics(values, trainer.global_step)
 

@@ -1,7 +1,7 @@
 """The one LightningModule: forward, losses, weights, one backward."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -13,6 +13,7 @@ from mtl.data.kinds.tagging import IGNORED
 from mtl.data.task import Task
 from mtl.model.multitask import MultiTaskModel
 from mtl.strategies.weighting.base import Signals, Weighting
+from mtl.training.gradients import Where, weigh_gradients
 from mtl.training.steplog import StepLog
 
 MakeOptimizer = Callable[[Iterable[Any]], torch.optim.Optimizer]
@@ -28,6 +29,8 @@ class MultiTaskModule(pl.LightningModule):
         make_optimizer: parameter groups to an optimiser.
         steps: optimiser steps of the run.
         payload: what a checkpoint carries beside the weights, as plain data (configuration, vocabulary, tasks).
+        gradients: where the Gramian is taken for a weighting that needs one: over the `shared` parameters, or at the
+            trunk's `features` for tasks that share their rows.
     """
 
     def __init__(
@@ -38,11 +41,15 @@ class MultiTaskModule(pl.LightningModule):
         make_optimizer: MakeOptimizer,
         steps: int,
         payload: Mapping[str, Any],
+        gradients: Where = "shared",
     ) -> None:
         super().__init__()
         self.model, self.weighting = model, weighting
         self.tasks = dict(tasks)
+        if gradients not in get_args(Where):
+            raise ValueError(f"`gradients` should be {' or '.join(get_args(Where))}. Found '{gradients}'")
         self.make_optimizer, self.steps, self.payload = make_optimizer, steps, payload
+        self.gradients: Where = gradients
         self.steplog = StepLog(list(tasks))
         self._place = {name: place for place, name in enumerate(tasks)}
         self._scores: dict[str, dict[str, MetricCollection]] = {}
@@ -50,15 +57,23 @@ class MultiTaskModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The step's total loss."""
-        outputs = self.model(batch)
-        losses_K = torch.stack(
-            [self.tasks[name].kind.loss(outputs[name], rows.targets) for name, rows in batch.tasks.items()]
-        )
+        losses = {name: self.tasks[name].kind.loss for name in batch.tasks}
+        if self.weighting.needs_gramian:
+            told, weights_K, total = weigh_gradients(
+                self.model, batch, losses, self.weighting, lambda found: self._signals(batch, found), self.gradients
+            )
+        else:
+            outputs = self.model(batch)
+            losses_K = torch.stack([losses[name](outputs[name], rows.targets) for name, rows in batch.tasks.items()])
+            told = self._signals(batch, losses_K.detach())
+            weights_K = self.weighting(told)
+            total = (weights_K * losses_K).sum() + self.weighting.penalty(told)
+        self.steplog.add(batch, told.losses, weights_K.detach())
+        return total
+
+    def _signals(self, batch: Batch, losses_K: Tensor) -> Signals:
         places = torch.tensor([self._place[name] for name in batch.tasks], device=losses_K.device)
-        signals = Signals(places, losses_K.detach(), self.global_step, self.steps, self._epoch())
-        weights_K = self.weighting(signals)
-        self.steplog.add(batch, signals.losses, weights_K.detach())
-        return (weights_K * losses_K).sum() + self.weighting.penalty(signals)
+        return Signals(places, losses_K, self.global_step, self.steps, self._epoch())
 
     def _epoch(self) -> int:
         return getattr(self.trainer.train_dataloader, "epoch", 0)

@@ -1,0 +1,172 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from torchjd.aggregation import IMTLG, MGDA, AlignedMTL, UPGrad
+from torchjd.autojac import jac_to_grad, mtl_backward
+from torchjd.linalg import QuadprogProjector
+
+from mtl.data.batch import Batch, TaskRows
+from mtl.data.kinds import Classification, Tagging
+from mtl.model.lstm import LSTM
+from mtl.model.multitask import MultiTaskModel
+from mtl.model.transformer import Transformer
+from mtl.strategies.weighting.aligned_mtl import AlignedMTL as OurAligned
+from mtl.strategies.weighting.base import Signals, Weighting
+from mtl.strategies.weighting.imtl_g import IMTLG as OUR_IMTLG
+from mtl.strategies.weighting.mgda import MGDA as OUR_MGDA
+from mtl.strategies.weighting.upgrad import UPGrad as OurUPGrad
+from mtl.training.gradients import gramian, weigh_gradients
+
+KINDS = {"a": Classification(("x", "y", "z")), "b": Classification(("u", "v")), "c": Tagging(("O", "B-p", "I-p"))}
+TASKS = {name: kind.name for name, kind in KINDS.items()}
+
+
+def model_of(trunk: str) -> MultiTaskModel:
+    torch.manual_seed(0)
+    made = LSTM(30, True, units=8, embedding=6) if trunk == "lstm" else Transformer(30, True, 16, 8, 1, 2, 8, 0.0)
+    return MultiTaskModel(made, KINDS)
+
+
+def batch_of(apart: bool = False) -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(2, 30, (6, 7), generator=generator)
+    lengths = torch.tensor([7, 5, 7, 3, 6, 7])
+    asked = {"a": [0, 1, 2], "b": [2, 3], "c": [3, 4, 5]} if apart else dict.fromkeys("abc", range(6))
+    tasks = {}
+    for name, kind in KINDS.items():
+        shape = (len(asked[name]), 7) if kind.per_token else (len(asked[name]),)
+        targets = torch.randint(0, kind.num_outputs, shape, generator=generator)
+        tasks[name] = TaskRows(torch.tensor(list(asked[name])) if apart else None, targets)
+    return Batch(ids, lengths, tasks)
+
+
+def step(model: MultiTaskModel, batch: Batch, weighting: Weighting, where: str = "shared"):
+    model.zero_grad()
+    losses = {name: kind.loss for name, kind in KINDS.items()}
+    told = lambda found: Signals(torch.arange(3), found)  # noqa: E731
+    result = weigh_gradients(model, batch, losses, weighting, told, where)
+    result[2].backward()
+    return result
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("trunk", ["lstm", "transformer"])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(OurUPGrad, UPGrad), (OUR_MGDA, MGDA), (OUR_IMTLG, IMTLG), (OurAligned, AlignedMTL)],
+)
+def test_the_gradients_of_a_step_are_torchjds(trunk, ours, theirs, apart):
+    model, batch = model_of(trunk), batch_of(apart)
+    weighting = ours(TASKS)
+    step(model, batch, weighting)
+    found = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    reference = model_of(trunk)
+    features = reference.features(batch)
+    outputs = reference.outputs(batch, features)
+    losses = [KINDS[name].loss(outputs[name], rows.targets) for name, rows in batch.tasks.items()]
+    mtl_backward(losses, features=features, parallel_chunk_size=1, retain_graph=True)
+    exact = QuadprogProjector(norm_eps=1e-12, reg_eps=1e-9)
+    options = {MGDA: {"epsilon": 1e-7, "max_iters": 20000}, UPGrad: {"projector": exact}}.get(theirs, {})
+    jac_to_grad(reference.trunk.parameters(), theirs(**options))
+    expected = torch.cat([p.grad.flatten() for p in reference.trunk.parameters()])
+    mine = torch.cat([found[f"trunk.{name}"].flatten() for name, _ in reference.trunk.named_parameters()])
+    # methods of one direction may differ in length by convention (sum or mean): compare up to one factor
+    scale = (mine @ expected) / (expected @ expected)
+    assert scale > 0
+    tolerance = 2e-3 if theirs is MGDA else 1e-4
+    assert torch.allclose(mine, scale * expected, atol=tolerance * float(mine.norm()))
+    assert scale.item() == pytest.approx(1, abs=1e-3) or scale.item() == pytest.approx(3, abs=1e-2)
+    for name, parameter in reference.heads.named_parameters():
+        torch.testing.assert_close(found[f"heads.{name}"], parameter.grad)
+
+
+def test_the_gramian_is_that_of_the_whole_gradients():
+    model, batch = model_of("lstm"), batch_of()
+    told, weights, _ = step(model, batch, OurUPGrad(TASKS))
+    outputs = model(batch)
+    rows = []
+    for name, share in batch.tasks.items():
+        loss = KINDS[name].loss(outputs[name], share.targets)
+        rows.append(
+            torch.cat(
+                [g.flatten() for g in torch.autograd.grad(loss, list(model.trunk.parameters()), retain_graph=True)]
+            )
+        )
+    J = torch.stack(rows)
+    torch.testing.assert_close(told.gramian, J @ J.T)
+    combined = torch.cat([parameter.grad.flatten() for parameter in model.trunk.parameters()])
+    torch.testing.assert_close(combined, weights @ J)
+
+
+def test_at_features_the_gramian_is_that_of_the_features_and_the_trunk_gets_the_weighted_gradient():
+    model, batch = model_of("transformer"), batch_of()
+    told, weights, _ = step(model, batch, OUR_MGDA(TASKS), "features")
+    features = model.features(batch)
+    outputs = model.outputs(batch, features)
+    losses = [KINDS[name].loss(outputs[name], rows.targets) for name, rows in batch.tasks.items()]
+    at = [torch.autograd.grad(loss, features, retain_graph=True) for loss in losses]
+    torch.testing.assert_close(told.gramian, gramian(at))
+    total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True))
+    expected = torch.autograd.grad(total, list(model.trunk.parameters()))
+    for parameter, gradient in zip(model.trunk.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
+def test_at_features_tasks_with_rows_of_their_own_are_refused():
+    with pytest.raises(ValueError, match="gradients=shared"):
+        step(model_of("lstm"), batch_of(apart=True), OUR_MGDA(TASKS), "features")
+
+
+def test_a_step_that_keeps_old_weights_goes_through_the_trunk_once():
+    class Old(Weighting):
+        needs_gramian = True
+
+        def wants_gramian(self, step: int) -> bool:
+            return False
+
+        def forward(self, signals: Signals) -> torch.Tensor:
+            assert signals.gramian is None
+            return torch.tensor([0.5, 2.0, 0.0])
+
+    model, batch = model_of("lstm"), batch_of(apart=True)
+    passes = []
+    model.trunk.embedding.weight.register_hook(lambda _: passes.append(1))
+    step(model, batch, Old(TASKS))
+    assert len(passes) == 1
+    outputs = model(batch)
+    losses = [KINDS[name].loss(outputs[name], rows.targets) for name, rows in batch.tasks.items()]
+    expected = torch.autograd.grad(0.5 * losses[0] + 2 * losses[1], list(model.trunk.parameters()))
+    for parameter, gradient in zip(model.trunk.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
+def test_every_task_goes_through_the_trunk_once_and_not_again():
+    model, batch = model_of("transformer"), batch_of()
+    passes = []
+    model.trunk.dropout.register_full_backward_hook(lambda *_: passes.append(1))
+    step(model, batch, OurUPGrad(TASKS))
+    assert len(passes) == len(TASKS)
+
+
+def test_a_linear_trunk_by_hand():
+    """Two tasks on f = w x with losses a f and -a f + b: opposite gradients, so MGDA stands still."""
+    trunk = nn.Linear(1, 1, bias=False)
+    head = SimpleNamespace(parameters=lambda: iter(()))
+    model = SimpleNamespace(
+        trunk=trunk,
+        heads={"a": head, "b": head},
+        features=lambda batch: trunk(batch.ids),
+        outputs=lambda batch, features: {"a": 2 * features, "b": -features},
+    )
+    batch = Batch(torch.ones(1, 1), torch.ones(1), {n: TaskRows(None, torch.zeros(1)) for n in "ab"})
+    losses = dict.fromkeys("ab", lambda outputs, _: outputs.sum())
+    two = {"a": "regression", "b": "regression"}
+    told, weights, total = weigh_gradients(
+        model, batch, losses, OUR_MGDA(two), lambda found: Signals(torch.arange(2), found), "shared"
+    )
+    torch.testing.assert_close(told.gramian, torch.tensor([[4.0, -2.0], [-2.0, 1.0]]))
+    total.backward()
+    torch.testing.assert_close(weights, torch.tensor([1 / 3, 2 / 3]), atol=1e-4, rtol=0)
+    assert trunk.weight.grad.abs().item() < 1e-3
