@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mtl.cli.identity import run_key
@@ -75,8 +76,9 @@ def data_report(run: "Run") -> tuple[str, dict[str, float], list[str]]:
     return "\n".join([*lines, "", *notes]) + "\n", values, remarks
 
 
+@cache
 def say(remark: str) -> None:
-    """A line for the user that is no result: to standard error."""
+    """A line for the user that is no result: to standard error, once a process."""
     print(f"mtl: {remark}", file=sys.stderr, flush=True)
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from mtl.cli.describe import say
 from mtl.cli.main import main
 from mtl.tracking.store import open_store
 
@@ -55,6 +56,7 @@ def folder(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -
     )
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
+    say.cache_clear()
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tmp_path
 
