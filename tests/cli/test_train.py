@@ -1,5 +1,8 @@
+import functools
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -168,11 +171,10 @@ def test_a_failing_job_is_named_and_leaves_the_others_alone(mtl, folder):
 
 @pytest.mark.slow
 def test_ctrl_c_ends_a_run_as_killed_with_its_metrics_so_far(folder):
-    import signal
-    import time
-
     words = ["train", TASKS, "steps=100000", "data.unit=words", "tracking.every=10", "trainer.progress=false"]
-    process = subprocess.Popen([sys.executable, "-m", "mtl.cli", *words], cwd=folder)
+    # a process started in the background of a shell inherits that SIGINT is ignored
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen([sys.executable, "-m", "mtl.cli", *words], cwd=folder, preexec_fn=listening)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         time.sleep(1)
@@ -182,7 +184,10 @@ def test_ctrl_c_ends_a_run_as_killed_with_its_metrics_so_far(folder):
         except Exception:
             continue
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    try:
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
     (run,) = runs(folder).to_dict("records")
     assert run["status"] == "KILLED"
     assert run["metrics.train/reviews/rows"] > 0

@@ -107,7 +107,7 @@ def test_the_command_prints_a_table_and_writes_it(store, tmp_path, capsys):
     output = tmp_path / "tables" / "one.md"
     line = ["table", "chinese", "--uri", uri, "--sweep", "last", "--columns", "news", "--output", str(output)]
     args = parser.parse_args(line)
-    assert args.run(args) == 0
+    assert command.run(args) == 0
     printed = capsys.readouterr()
     assert "| none | fixed | 50.00 |" in printed.out
     assert output.read_text(encoding="utf-8") == printed.out
