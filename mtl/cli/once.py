@@ -134,9 +134,12 @@ def _describe(recorder: Recorder, config: Config, run: Run) -> None:
 def _train(config: Config, run: Run, trainer: pl.Trainer, folder: Path) -> Path:
     """Fit, and put the selected weights into the module; the checkpoint that holds them."""
     validation = EvaluationLoader(run.tasks, "val")
-    trainer.fit(run.module, run.loader, validation)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    try:
+        trainer.fit(run.module, run.loader, validation)
+    except SystemExit:
+        if trainer.interrupted:  # Lightning answers Ctrl-C by leaving with code 1
+            raise KeyboardInterrupt from None
+        raise
     if config["steps"] % min(config["eval_every"], config["steps"]):
         trainer.validate(run.module, validation, verbose=False)
     checkpoint = folder / "checkpoints" / f"{config['selection']}.ckpt"
