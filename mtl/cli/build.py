@@ -11,7 +11,7 @@ from mtl.cli.instantiate import instantiate
 from mtl.cli.tasks import make_spec
 from mtl.data.batch import Announced
 from mtl.data.inputs import Inputs
-from mtl.data.task import LabelledRows, Task
+from mtl.data.task import LabelledRows, Task, TaskSpec
 from mtl.data.vocabulary import Vocabulary
 from mtl.errors import MtlError, choices
 from mtl.model.multitask import MultiTaskModel
@@ -53,14 +53,20 @@ def reads_tokens(config: Config) -> bool:
     return any(node.get("kind") == "tagging" for node in config["tasks"].values())
 
 
-def build(config: Config) -> Run:
+def make_specs(config: Config) -> dict[str, TaskSpec]:
+    """The tasks that train, as their authors wrote them; no rows are read yet."""
+    _check(config)
+    return {name: make_spec(name, config["tasks"][name]) for name in active_tasks(config)}
+
+
+def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
     """Read the data, fit what is fitted on the training splits, make model, weighting and plan.
 
     Args:
         config: the resolved configuration as plain data.
+        specs: the tasks that train.
     """
-    _check(config)
-    loaded = {name: make_spec(name, config["tasks"][name]).load() for name in active_tasks(config)}
+    loaded = {name: spec.load() for name, spec in specs.items()}
     tasks = {name: rows.task for name, rows in loaded.items()}
     prompt: Prompt = instantiate("prompt", config["prompt"])
     for name, rows in loaded.items():
@@ -96,7 +102,7 @@ def build(config: Config) -> Run:
         config["gradients"],
     )
     _check_features(config, module, announced)
-    keys = {name: baseline_key(config, name, reads_tokens(config)) for name in tasks}
+    keys = {name: baseline_key(config, name, reads_tokens(config), specs[name].source.key) for name in tasks}
     loader = StepLoader(announced, switching, config["steps"], config["seed"])
     return Run(announced, prompt, vocabulary, switching, module, loader, keys)
 

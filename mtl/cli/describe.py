@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from mtl.cli.identity import run_key
-
 if TYPE_CHECKING:
     from mtl.cli.build import Run
 
@@ -21,13 +19,13 @@ def run_name(config: Mapping[str, Any], chosen: Mapping[str, str]) -> str:
     return f"{' x '.join(parts)}, seed {config['seed']}"
 
 
-def tags(config: Mapping[str, Any], chosen: Mapping[str, str], run: "Run") -> dict[str, str]:
+def tags(config: Mapping[str, Any], chosen: Mapping[str, str], run: "Run", key: str) -> dict[str, str]:
     """What tables and figures find the run by."""
     tasks = run.module.tasks
     found = {f"mtl.{group}": chosen[group] for group in ("prompt", "weighting", "switching", "trunk")}
     found |= {
         "mtl.role": "run",
-        "mtl.key": run_key(config),
+        "mtl.key": key,
         "mtl.tasks": ",".join(tasks),
         "mtl.seed": str(config["seed"]),
         "mtl.selection": config["selection"],

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-INERT = {"tracking": (), "trainer": ("progress",), "experiment": ()}
+import mtl
+
+INERT = {"tracking": (), "trainer": ("progress",), "experiment": (), "again": ()}
 """Parts of a configuration that can't change a result: a whole group, or fields of one."""
 
 
@@ -15,20 +17,25 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def run_key(config: Mapping[str, Any]) -> str:
-    """Equal for two configurations that give the same result on the same machine."""
+def run_key(config: Mapping[str, Any], sources: Sequence[str]) -> str:
+    """Equal for two configurations that give the same result on the same machine.
+
+    Args:
+        config: resolved, as plain data.
+        sources: keys of the rows that the tasks read: a file that has changed is another source.
+    """
     kept = {
         group: {field: value for field, value in node.items() if field not in INERT[group]} if group in INERT else node
         for group, node in config.items()
         if INERT.get(group) != ()
     }
-    return digest(kept)
+    return digest([mtl.__version__, kept, list(sources)])
 
 
-def baseline_key(config: Mapping[str, Any], task: str, per_token: bool) -> str:
+def baseline_key(config: Mapping[str, Any], task: str, per_token: bool, source: str) -> str:
     """Equal for a run and the single-task run it may be measured against: all but switching, weighting, other tasks."""
     shared = ("prompt", "trunk", "head", "optimizer", "data", "seed", "steps", "batch_size", "selection")
     kept = {field: config[field] for field in shared}
     precision = {field: config["trainer"][field] for field in ("precision", "gradient_clip_val")}
     every = config["eval_every"] if config["selection"] == "best" else None
-    return digest([kept, precision, every, per_token, task, config["tasks"][task]])
+    return digest([kept, precision, every, per_token, task, config["tasks"][task], source])

@@ -13,13 +13,15 @@ from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from mtl.cli.build import Run, build
+from mtl.cli.build import Run, build, make_specs
 from mtl.cli.describe import data_report, flat, run_name, say, tags
+from mtl.cli.identity import run_key
 from mtl.cli.sweep import parent_of
 from mtl.errors import MtlError
 from mtl.tracking.baselines import baseline_scores, run_delta_m
 from mtl.tracking.callback import Record
 from mtl.tracking.environment import git_state, packages
+from mtl.tracking.finished import finished_run
 from mtl.tracking.recorder import Recorder
 from mtl.tracking.store import open_store, tracking_uri
 from mtl.training.loaders import EvaluationLoader
@@ -41,9 +43,14 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
     _settle(config)
     tracking = config["tracking"]
     store = open_store(tracking_uri(tracking["uri"]), tracking["experiment"])
-    run = build(config)
     name = run_name(config, chosen)
-    recorder = Recorder(store, name, tags(config, chosen, run), parent_of(sweep), tracking["system_every"])
+    specs = make_specs(config)
+    key = run_key(config, [spec.source.key for spec in specs.values()])
+    if not config["again"] and (before := finished_run(store, key)):
+        print(f"{name}: in the record already as run {before} (again=true repeats it)", flush=True)
+        return
+    run = build(config, specs)
+    recorder = Recorder(store, name, tags(config, chosen, run, key), parent_of(sweep), tracking["system_every"])
     predictions = Predictions(folder / "predictions")
     callbacks: list[Callback] = [Record(recorder, tracking["every"]), predictions]
     if config["trainer"]["progress"]:

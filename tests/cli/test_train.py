@@ -105,6 +105,23 @@ def test_delta_m_is_measured_against_the_single_task_runs_of_prompt_trunk_and_se
     assert np.isnan(runs(folder).iloc[0]["metrics.test/delta_m"])
 
 
+def test_a_finished_run_is_not_trained_again_unless_asked_or_changed(mtl, folder):
+    assert mtl("train", "-m", TASKS, "seed=0,1").code == 0
+    again = mtl("train", "-m", TASKS, "seed=0,1,2", "trainer.threads=1", "tracking.every=1")
+    assert again.code == 0
+    first = set(runs(folder)["run_id"])
+    assert len(first) == 3
+    assert again.out.count("in the record already") == 2
+    assert mtl("train", TASKS, "seed=0", "again=true").code == 0
+    assert len(runs(folder)) == 4
+    twice = runs(folder)[runs(folder)["tags.mtl.seed"] == "0"]
+    assert twice["metrics.test/names/loss"].nunique() == 1
+    with (folder / "reviews.csv").open("a") as file:
+        file.write("one more row,good\n")
+    assert "in the record already" not in mtl("train", TASKS, "seed=0").out
+    assert len(runs(folder)) == 5
+
+
 def test_the_best_model_on_validation_is_the_one_tested(mtl, folder):
     assert mtl("train", TASKS, "selection=best", "steps=40", "eval_every=10").code == 0
     (run,) = runs(folder).to_dict("records")
