@@ -151,7 +151,7 @@ def announce(
 
 
 def _check(config: Config) -> None:
-    for field in ("steps", "batch_size", "eval_every"):
+    for field in ("steps", "batch_size", "eval_every", "checkpoint_every"):
         if not isinstance(config[field], int) or config[field] < 1:
             raise MtlError(f"{field} should be a whole number of at least 1. Found {config[field]!r}")
     if config["selection"] not in ("last", "best"):

@@ -20,8 +20,8 @@ from mtl.cli.sweep import parent_of
 from mtl.errors import MtlError
 from mtl.tracking.baselines import baseline_scores, run_delta_m
 from mtl.tracking.callback import Record
+from mtl.tracking.earlier import at_work, earlier_run, end_abandoned
 from mtl.tracking.environment import git_state, packages
-from mtl.tracking.finished import finished_run
 from mtl.tracking.recorder import Recorder
 from mtl.tracking.store import open_store, tracking_uri
 from mtl.training.loaders import EvaluationLoader
@@ -29,6 +29,7 @@ from mtl.training.predictions import Predictions
 from mtl.training.progress import Progress
 
 Config = Mapping[str, Any]
+LATEST = "latest"
 
 
 def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Path | None) -> None:
@@ -46,18 +47,29 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
     name = run_name(config, chosen)
     specs = make_specs(config)
     key = run_key(config, [spec.source.key for spec in specs.values()])
-    if not config["again"] and (before := finished_run(store, key)):
-        print(f"{name}: in the record already as run {before} (again=true repeats it)", flush=True)
+    if sweep is None:
+        end_abandoned(store)
+    before = None if config["again"] else earlier_run(store, key)
+    if before and before.finished:
+        print(f"{name}: in the record already as run {before.run_id} (again=true repeats it)", flush=True)
         return
+    folder = (before.folder if before else folder).resolve()
     run = build(config, specs)
-    recorder = Recorder(store, name, tags(config, chosen, run, key), parent_of(sweep), tracking["system_every"])
+    recorder = Recorder(
+        store,
+        name,
+        tags(config, chosen, run, key) | {"mtl.folder": str(folder)},
+        parent_of(sweep),
+        tracking["system_every"],
+        goes_on=before.run_id if before else "",
+    )
     predictions = Predictions(folder / "predictions")
     callbacks: list[Callback] = [Record(recorder, tracking["every"]), predictions]
     if config["trainer"]["progress"]:
         callbacks.append(Progress(name, config["steps"]))
     trainer = make_trainer(config, callbacks, folder)
     began = time.perf_counter()
-    with recorder:
+    with at_work(folder), recorder:
         _describe(recorder, config, run)
         checkpoint = _train(config, run, trainer, folder)
         trainer.test(run.module, EvaluationLoader(run.tasks, "test"), verbose=False)
@@ -92,10 +104,15 @@ def _settle(config: Config) -> None:
 def make_trainer(config: Config, callbacks: list[Callback], folder: Path) -> pl.Trainer:
     """Lightning's trainer for one run of `steps` steps; what it refuses becomes one line."""
     options, steps = config["trainer"], config["steps"]
+    checkpoints = folder / "checkpoints"
     best = ModelCheckpoint(
         folder / "checkpoints", "best", monitor="val/score", mode="max", enable_version_counter=False
     )
-    keeps_best = config["selection"] == "best"
+    # what a run that is cut off goes on from
+    latest = ModelCheckpoint(
+        checkpoints, LATEST, every_n_train_steps=config["checkpoint_every"], enable_version_counter=False
+    )
+    kept = [latest, best] if config["selection"] == "best" else [latest]
     try:
         return pl.Trainer(
             accelerator=options["accelerator"],
@@ -108,8 +125,7 @@ def make_trainer(config: Config, callbacks: list[Callback], folder: Path) -> pl.
             val_check_interval=min(config["eval_every"], steps),
             num_sanity_val_steps=0,
             logger=False,
-            callbacks=[*callbacks, best] if keeps_best else callbacks,
-            enable_checkpointing=keeps_best,
+            callbacks=[*callbacks, *kept],
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
@@ -142,19 +158,29 @@ def _train(config: Config, run: Run, trainer: pl.Trainer, folder: Path) -> Path:
     """Fit, and put the selected weights into the module; the checkpoint that holds them."""
     validation = EvaluationLoader(run.tasks, "val")
     try:
-        trainer.fit(run.module, run.loader, validation)
+        trainer.fit(run.module, run.loader, validation, ckpt_path=from_latest(folder, config["steps"]))
     except SystemExit:
         if trainer.interrupted:  # Lightning answers Ctrl-C by leaving with code 1
             raise KeyboardInterrupt from None
         raise
     if config["steps"] % min(config["eval_every"], config["steps"]):
         trainer.validate(run.module, validation, verbose=False)
+    (folder / "checkpoints" / f"{LATEST}.ckpt").unlink(missing_ok=True)
     checkpoint = folder / "checkpoints" / f"{config['selection']}.ckpt"
     if config["selection"] == "last":
         trainer.save_checkpoint(checkpoint)
     else:
         run.module.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
     return checkpoint
+
+
+def from_latest(folder: Path, steps: int) -> Path | None:
+    """The checkpoint to go on from, where an earlier process left one."""
+    latest = folder / "checkpoints" / f"{LATEST}.ckpt"
+    if not latest.exists():
+        return None
+    say(f"going on from step {torch.load(latest, weights_only=True)['global_step']} of {steps}")
+    return latest
 
 
 def _scores(config: Config, run: Run, trainer: pl.Trainer, recorder: Recorder) -> dict[str, float]:

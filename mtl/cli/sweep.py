@@ -21,20 +21,19 @@ class SweepRecord(Callback):
 
     def on_multirun_start(self, config: "DictConfig", **_: Any) -> None:
         """Make the parent run and leave its id for the jobs."""
+        from mtl.tracking.earlier import at_work, end_abandoned
         from mtl.tracking.recorder import parent_run
         from mtl.tracking.store import open_store, tracking_uri
 
         tracking = config.tracking
-        folder = Path(config.hydra.sweep.dir)
+        folder = Path(config.hydra.sweep.dir).resolve()
         store = open_store(tracking_uri(tracking.uri), tracking.experiment)
-        overrides = [*config.hydra.overrides.task]
-        overrides += [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-        tags = {
-            "mtl.overrides": " ".join(map(str, overrides))[:5000],
-            "mlflow.note.content": "`mtl train -m " + " ".join(map(str, overrides)) + "`",
-        }
-        parent = _open.enter_context(parent_run(store, f"sweep {folder.name}", tags))
-        folder.mkdir(parents=True, exist_ok=True)
+        end_abandoned(store)
+        params = (config.hydra.sweeper.params or {}).items()
+        words = " ".join([*config.hydra.overrides.task, *(f"{key}={value}" for key, value in params)])
+        tags = {"mtl.overrides": words[:5000], "mlflow.note.content": f"`mtl train -m {words}`"}
+        _open.enter_context(at_work(folder))
+        parent = _open.enter_context(parent_run(store, f"sweep {folder.name}", {**tags, "mtl.folder": str(folder)}))
         (folder / PARENT).write_text(parent.run_id, encoding="utf-8")
         print(f"sweep {parent.run_id} in experiment {tracking.experiment}", flush=True)
 

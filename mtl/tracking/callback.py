@@ -22,7 +22,7 @@ class Record(Callback):
     def __init__(self, recorder: Recorder, every: int) -> None:
         self.recorder, self.every = recorder, every
         self._began = 0.0
-        self._training_seconds = 0.0
+        self._training_seconds, self._timed_steps = 0.0, 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Make room for `every` steps."""
@@ -36,6 +36,7 @@ class Record(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Write a point when the buffer is full."""
         self._training_seconds += time.perf_counter() - self._began
+        self._timed_steps += 1
         assert isinstance(pl_module, MultiTaskModule)
         if pl_module.steplog.full:
             self._flush(trainer, pl_module)
@@ -65,7 +66,7 @@ class Record(Callback):
         if isinstance(loader, StepLoader):
             values |= {f"train/{name}/rows_planned": float(count) for name, count in loader.planned().items()}
         values["weighting/fallbacks"] = float(pl_module.weighting.fallbacks)
-        values["time/step_ms"] = 1000 * self._training_seconds / max(trainer.global_step, 1)
+        values["time/step_ms"] = 1000 * self._training_seconds / max(self._timed_steps, 1)
         self.recorder.metrics(values, trainer.global_step)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

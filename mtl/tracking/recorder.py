@@ -36,30 +36,42 @@ class Recorder:
         tags: of the run.
         parent: run id of the sweep that the run belongs to.
         system_every: seconds between two records of system metrics (CPU, memory, disk, network, GPU); 0: none.
+        goes_on: run id of a run that was cut off and is recorded further.
     """
 
     def __init__(
-        self, store: Store, name: str, tags: Mapping[str, str], parent: str | None = None, system_every: float = 0
+        self,
+        store: Store,
+        name: str,
+        tags: Mapping[str, str],
+        parent: str | None = None,
+        system_every: float = 0,
+        goes_on: str = "",
     ) -> None:
         self.store, self.name, self.parent = store, name, parent
         self.system_every = system_every
         self.tags_at_start = dict(tags)
-        self.run_id = ""
+        self.run_id = goes_on
         self._queue: queue.Queue[Write | list[Metric] | None] = queue.Queue()
         self._failed: list[Write] = []
         self._thread = threading.Thread(target=self._work, name="mtl-recorder", daemon=True)
         self._monitor: Any = None
 
     def __enter__(self) -> "Recorder":
+        resumed = bool(self.run_id)
         tags = self.tags_at_start | ({"mlflow.parentRunId": self.parent} if self.parent else {})
-        run = self.store.client.create_run(self.store.experiment_id, run_name=self.name, tags=tags)
-        self.run_id = run.info.run_id
+        if self.run_id:
+            self.store.client.update_run(self.run_id, "RUNNING")
+        else:
+            self.run_id = self.store.client.create_run(
+                self.store.experiment_id, run_name=self.name, tags=tags
+            ).info.run_id
         self._thread.start()
         if self.system_every:
             from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
             self._monitor = SystemMetricsMonitor(
-                self.run_id, sampling_interval=self.system_every, tracking_uri=self.store.uri
+                self.run_id, self.system_every, tracking_uri=self.store.uri, resume_logging=resumed
             )
             self._monitor.start()
         return self

@@ -54,6 +54,7 @@ class MultiTaskModule(pl.LightningModule):
         self._place = {name: place for place, name in enumerate(tasks)}
         self._scores: dict[str, dict[str, MetricCollection]] = {}
         self._losses: dict[str, dict[str, MeanMetric]] = {}
+        self._random: tuple[Tensor, list[Tensor] | None] | None = None
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The step's total loss."""
@@ -142,5 +143,22 @@ class MultiTaskModule(pl.LightningModule):
         self._end("test")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A checkpoint says by itself what it is."""
+        """A checkpoint says by itself what it is, and holds all that going on from it needs."""
         checkpoint["mtl"] = dict(self.payload)
+        checkpoint["steplog"] = self.steplog.state()
+        checkpoint["random"] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            checkpoint["random_cuda"] = torch.cuda.get_rng_state_all()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the step log back, and the random state when training goes on: making a model uses it up."""
+        self.steplog.load_state(checkpoint["steplog"])
+        self._random = (checkpoint["random"], checkpoint.get("random_cuda"))
+
+    def on_train_start(self) -> None:
+        """Go on with the random numbers that the checkpoint's next step would have had."""
+        if self._random is not None:
+            torch.set_rng_state(self._random[0].cpu())
+            if self._random[1] is not None and torch.cuda.is_available():
+                torch.cuda.set_rng_state_all(self._random[1])
+            self._random = None

@@ -1,0 +1,106 @@
+import functools
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from mtl.cli.main import main
+from mtl.tracking.runs import read_runs
+from mtl.training.module import MultiTaskModule
+
+TASKS = "task=[./reviews.yaml,names.yaml]"
+HARD = ("steps=40", "eval_every=15", "checkpoint_every=7", "head.dropout=0.4", "tracking.every=4")
+
+
+def runs(folder: Path) -> pd.DataFrame:
+    return read_runs(f"sqlite:///{folder / 'mlflow.db'}", "mtl")
+
+
+def numbers(run: dict) -> dict:
+    kept = {name: value for name, value in run.items() if name.startswith("metrics.")}
+    return {name: value for name, value in kept.items() if not name.startswith(("metrics.time/", "metrics.system/"))}
+
+
+@pytest.mark.parametrize(
+    ("cut", "options"),
+    [
+        (9, ("weighting=nash_mtl", "prompt=keyword", "trunk.dropout=0.2")),
+        (24, ("weighting=uncertainty", "selection=best", "trunk.dropout=0.2")),
+        (24, ("weighting=gradvac", "trunk.dropout=0.2")),
+        (24, ("weighting=famo", "optimizer=adamw")),
+        (36, ("weighting=rlw", "switching=proportional", "trunk=transformer")),
+    ],
+)
+def test_a_run_that_is_cut_off_goes_on_to_the_very_same_numbers(mtl, folder, monkeypatch, cut, options):
+    assert mtl("train", TASKS, *HARD, *options, "tracking.experiment=whole").code == 0
+    (whole,) = read_runs(f"sqlite:///{folder / 'mlflow.db'}", "whole").to_dict("records")
+    step = MultiTaskModule.training_step
+
+    def cut_off(self, batch, index):
+        if self.global_step == cut:
+            raise KeyboardInterrupt
+        return step(self, batch, index)
+
+    monkeypatch.setattr(MultiTaskModule, "training_step", cut_off)
+    handler = signal.getsignal(signal.SIGINT)
+    assert mtl("train", TASKS, *HARD, *options).code == 130
+    signal.signal(signal.SIGINT, handler)
+    (killed,) = runs(folder).to_dict("records")
+    assert killed["status"] == "KILLED"
+    monkeypatch.setattr(MultiTaskModule, "training_step", step)
+    done = mtl("train", TASKS, *HARD, *options)
+    assert done.code == 0
+    assert f"going on from step {cut // 7 * 7} of 40" in done.err
+    (resumed,) = runs(folder).to_dict("records")
+    assert resumed["run_id"] == killed["run_id"]
+    assert resumed["status"] == "FINISHED"
+    assert numbers(resumed) == numbers(whole)
+
+
+def test_a_failed_run_is_tried_again_as_a_new_one(mtl, folder, monkeypatch):
+    step = MultiTaskModule.training_step
+
+    def broken(*_):
+        raise RuntimeError("fell over")
+
+    monkeypatch.setattr(MultiTaskModule, "training_step", broken)
+    with pytest.raises(RuntimeError):
+        main(["train", TASKS, "steps=12", "trainer.progress=false", "tracking.system_every=0"])
+    monkeypatch.setattr(MultiTaskModule, "training_step", step)
+    words = ["train", TASKS, "steps=12", "trainer.progress=false", "tracking.system_every=0"]
+    with pytest.raises(SystemExit):
+        main(words)
+    assert sorted(runs(folder)["status"]) == ["FAILED", "FINISHED"]
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_killed_at_random_ends_with_the_numbers_of_one_that_is_not(mtl, folder):
+    sweep = ("-m", TASKS, "seed=0,1", "weighting=equal,uncertainty", "steps=60", "checkpoint_every=10")
+    assert mtl("train", *sweep, "tracking.experiment=whole").code == 0
+    whole = read_runs(f"sqlite:///{folder / 'mlflow.db'}", "whole")
+    small = ("eval_every=12", "batch_size=8", "data.unit=words", "data.max_length=32", "tracking.every=4")
+    quiet = ("trainer.progress=false", "tracking.system_every=0")
+    words = [sys.executable, "-m", "mtl.cli", "train", *sweep, *small, *quiet]
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    for seconds in (9.0, 10.0, 11.0):
+        process = subprocess.Popen(words, cwd=folder, preexec_fn=listening, stdout=subprocess.DEVNULL)
+        time.sleep(seconds)
+        process.kill()
+        process.wait()
+    assert mtl("train", *sweep).code == 0
+    found = runs(folder)
+    assert set(found["status"]) == {"FINISHED"}
+    assert len(found) == 4
+    keys = ["tags.mtl.weighting", "tags.mtl.seed"]
+    scores = [name for name in found if name.startswith(("metrics.test/", "metrics.val/"))]
+    left, right = (frame.sort_values(keys)[scores].reset_index(drop=True) for frame in (found, whole))
+    assert (left["metrics.test/names/loss"] == right["metrics.test/names/loss"]).all()
+    assert (left["metrics.test/reviews/loss"] == right["metrics.test/reviews/loss"]).all()
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("mtl").experiment_id
+    assert "RUNNING" not in {run.info.status for run in client.search_runs([experiment])}
