@@ -16,7 +16,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from mtl.cli.build import Run, build, make_specs
 from mtl.cli.describe import data_report, flat, run_name, say, tags
 from mtl.cli.identity import run_key
-from mtl.cli.sweep import parent_of
+from mtl.cli.sweep import DONE, KNOWN, parent_of
 from mtl.errors import MtlError
 from mtl.tracking.baselines import baseline_scores, run_delta_m
 from mtl.tracking.callback import Record
@@ -32,8 +32,8 @@ Config = Mapping[str, Any]
 LATEST = "latest"
 
 
-def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Path | None) -> None:
-    """Build, train, test, record. What the user got wrong is found before the run is in the record.
+def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Path | None) -> str:
+    """Build, train, test, record; how it ended. What the user got wrong is found before the run is in the record.
 
     Args:
         config: resolved, as plain data.
@@ -52,7 +52,7 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
     before = None if config["again"] else earlier_run(store, key)
     if before and before.finished:
         print(f"{name}: in the record already as run {before.run_id} (again=true repeats it)", flush=True)
-        return
+        return KNOWN
     folder = (before.folder if before else folder).resolve()
     run = build(config, specs)
     recorder = Recorder(
@@ -79,6 +79,7 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
         scores = _scores(config, run, trainer, recorder)
     said = ", ".join(f"{task} {run.module.tasks[task].metric} {value:.4f}" for task, value in scores.items())
     print(f"{name}: {said}  ({time.perf_counter() - began:.0f} s, run {recorder.run_id})", flush=True)
+    return DONE
 
 
 def _settle(config: Config) -> None:

@@ -1,7 +1,9 @@
 """A sweep as one parent run, whichever launcher starts its jobs: they find its id in the sweep's folder."""
 
 import contextlib
+import json
 import sys
+from collections import Counter
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +15,11 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 PARENT = ".mtl-parent"
+OUTCOMES = ".mtl-outcomes"
+DONE, KNOWN = "done", "in the record already"
+ENDS = (DONE, KNOWN)
 _open = ExitStack()
+_sweeps: list[Path] = []
 
 
 class SweepRecord(Callback):
@@ -34,17 +40,37 @@ class SweepRecord(Callback):
         tags = {"mtl.overrides": words[:5000], "mlflow.note.content": f"`mtl train -m {words}`"}
         _open.enter_context(at_work(folder))
         parent = _open.enter_context(parent_run(store, f"sweep {folder.name}", {**tags, "mtl.folder": str(folder)}))
+        _sweeps.append(folder)
         (folder / PARENT).write_text(parent.run_id, encoding="utf-8")
         print(f"sweep {parent.run_id} in experiment {tracking.experiment}", flush=True)
 
 
 @contextlib.contextmanager
 def closing() -> Generator[None, None, None]:
-    """End the parent run however the sweep ends."""
+    """End the parent run however the sweep ends, and say how its jobs ended."""
     try:
         yield
     finally:
+        while _sweeps:
+            print(summary(_sweeps.pop()), flush=True)
         _open.__exit__(*sys.exc_info())
+
+
+def note_outcome(folder: Path, sweep: Path, name: str, outcome: str) -> None:
+    """Leave a line on how a job ended, for the sweep's summary: jobs may be processes of their own."""
+    with (sweep / OUTCOMES).open("a", encoding="utf-8") as file:
+        file.write(json.dumps([folder.name, name, outcome], ensure_ascii=False) + "\n")
+
+
+def summary(sweep: Path) -> str:
+    """`18 jobs: 15 done, 2 in the record already, 1 failed`, and a line for each that failed."""
+    path = sweep / OUTCOMES
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    found = [json.loads(line) for line in lines]
+    counts = Counter("failed" if outcome not in ENDS else outcome for _, _, outcome in found)
+    said = [f"{len(found)} jobs: " + ", ".join(f"{counts[end]} {end}" for end in (*ENDS, "failed") if counts[end])]
+    said += [f"  job {number} failed: {name}: {outcome}" for number, name, outcome in found if outcome not in ENDS]
+    return "\n".join(said)
 
 
 def parent_of(folder: Path | None) -> str | None:

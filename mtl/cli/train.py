@@ -55,19 +55,28 @@ def job(config: "DictConfig") -> None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
+    from mtl.cli.describe import run_name
     from mtl.cli.once import run_once
+    from mtl.cli.sweep import note_outcome
 
     plain: Any = OmegaConf.to_container(config, resolve=True)
     settings = HydraConfig.get()
-    sweep = sweep_folder(settings)
+    chosen = dict(settings.runtime.choices)
+    folder, sweep = Path(settings.runtime.output_dir), sweep_folder(settings)
+    outcome = "was interrupted"
     try:
-        run_once(plain, dict(settings.runtime.choices), Path(settings.runtime.output_dir), sweep)
-    except MtlError as error:
-        if sweep is None:
+        outcome = run_once(plain, chosen, folder, sweep)
+    except Exception as error:
+        outcome = " ".join(f"{error}".split())
+        if sweep is None and isinstance(error, MtlError):
             _errors.append(error)
             return
-        print(f"mtl: job {settings.job.num} failed: {error}", file=sys.stderr, flush=True)
+        if sweep is not None:
+            print(f"mtl: job {settings.job.num} failed: {error}", file=sys.stderr, flush=True)
         raise
+    finally:
+        if sweep is not None:
+            note_outcome(folder, sweep, run_name(plain, chosen), outcome)
 
 
 def sweep_folder(settings: Any) -> Path | None:

@@ -1,18 +1,22 @@
 """Lightning's events as entries of the record, by the names that every table and figure reads."""
 
 import time
+from itertools import combinations
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
+from torch import Tensor
 
+from mtl.functional.gramian import unit
 from mtl.tracking.recorder import Recorder
 from mtl.training.loaders import StepLoader
 from mtl.training.module import MultiTaskModule
 
 
 class Record(Callback):
-    """Writes `train/<task>/loss` and `/weight` (means over `every` steps), `val/...`, `test/...`, rows and step time.
+    """Writes `train/<task>/loss` and `/weight` (means over `every` steps), `val/...`, `test/...`, rows and step time;
+    with a weighting that takes gradients, their norms and cosines at the last of every `every` steps.
 
     Args:
         recorder: the run.
@@ -46,6 +50,8 @@ class Record(Callback):
         for name, (loss, weight) in module.steplog.take().items():
             points[f"train/{name}/loss"] = loss
             points[f"train/{name}/weight"] = weight
+        if module.gramian is not None:
+            points |= gradient_points(*module.gramian)
         if points:
             self.recorder.metrics(points, trainer.global_step)
 
@@ -80,3 +86,12 @@ class Record(Callback):
     def _evaluated(self, trainer: pl.Trainer, split: str) -> None:
         found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(f"{split}/")}
         self.recorder.metrics(found, trainer.global_step)
+
+
+def gradient_points(tasks: list[str], gramian: Tensor) -> dict[str, float]:
+    """`gradient/<task>/norm`, and `gradient/<a>/<b>/cosine` of each pair, of one step's K x K Gramian."""
+    cosines, norms = unit(gramian.double())
+    points = {f"gradient/{name}/norm": norm for name, norm in zip(tasks, norms.tolist(), strict=True)}
+    for i, j in combinations(range(len(tasks)), 2):
+        points[f"gradient/{tasks[i]}/{tasks[j]}/cosine"] = float(cosines[i, j])
+    return points

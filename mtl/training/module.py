@@ -54,6 +54,8 @@ class MultiTaskModule(pl.LightningModule):
         self._place = {name: place for place, name in enumerate(tasks)}
         self._scores: dict[str, dict[str, MetricCollection]] = {}
         self._losses: dict[str, dict[str, MeanMetric]] = {}
+        self.gramian: tuple[list[str], Tensor] | None = None
+        """Tasks and Gramian of the last step, where the weighting took one."""
         self._random: tuple[Tensor, list[Tensor] | None] | None = None
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -70,6 +72,7 @@ class MultiTaskModule(pl.LightningModule):
             weights_K = self.weighting(told)
             total = (weights_K * losses_K).sum() + self.weighting.penalty(told)
         self.steplog.add(batch, told.losses, weights_K.detach())
+        self.gramian = None if told.gramian is None else (list(batch.tasks), told.gramian)
         return total
 
     def _signals(self, batch: Batch, losses_K: Tensor) -> Signals:

@@ -64,6 +64,15 @@ def test_recorded_predictions_give_the_recorded_scores(mtl, folder):
     assert (source.comment[reviews.row].to_numpy() == reviews.text.to_numpy()).all()
 
 
+def test_a_weighting_that_takes_gradients_records_their_norms_and_cosines(mtl, folder):
+    assert mtl("train", TASKS, "weighting=upgrad").code == 0
+    (run,) = runs(folder).to_dict("records")
+    assert -1 <= run["metrics.gradient/reviews/names/cosine"] <= 1
+    assert run["metrics.gradient/reviews/norm"] > 0
+    assert run["metrics.gradient/names/norm"] > 0
+    assert "metrics.gradient/names/reviews/cosine" not in run
+
+
 def test_a_sweep_is_a_parent_with_its_jobs_as_children_and_one_table(mtl, folder):
     done = mtl("train", "-m", TASKS, "prompt=none,keyword", "weighting=equal,uncertainty", "seed=0,1")
     assert done.code == 0, done.err
@@ -111,7 +120,7 @@ def test_a_finished_run_is_not_trained_again_unless_asked_or_changed(mtl, folder
     assert again.code == 0
     first = set(runs(folder)["run_id"])
     assert len(first) == 3
-    assert again.out.count("in the record already") == 2
+    assert again.out.count("in the record already as run") == 2
     assert mtl("train", TASKS, "seed=0", "again=true").code == 0
     assert len(runs(folder)) == 4
     twice = runs(folder)[runs(folder)["tags.mtl.seed"] == "0"]
@@ -181,9 +190,12 @@ def test_a_failing_job_is_named_and_leaves_the_others_alone(mtl, folder):
     assert done.code == 2
     assert "job 0 failed: weighting: `weights` should be one number a task (reviews, names)" in done.err
     assert list(runs(folder)["status"]) == ["FINISHED"]
+    assert "2 jobs: 1 done, 1 failed\n  job 0 failed: none x fixed, seed 0: weighting:" in done.out
+    again = mtl("train", "-m", TASKS, "weighting=fixed", "weighting.weights=[0.5,0.5],[0.1,0.9]")
+    assert "2 jobs: 1 done, 1 in the record already\n" in again.out
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    (parent,) = set(runs(folder)["tags.mlflow.parentRunId"])
-    assert client.get_run(parent).info.status == "FAILED"
+    parents = runs(folder)["tags.mlflow.parentRunId"].tolist()
+    assert [client.get_run(parent).info.status for parent in parents] == ["FINISHED", "FAILED"]
 
 
 @pytest.mark.slow
