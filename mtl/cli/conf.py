@@ -9,7 +9,7 @@ from pathlib import Path
 import mtl
 from mtl.errors import MtlError
 
-_FILE = re.compile(r"[^\[\],=]+\.ya?ml")
+_FILE = re.compile(r"[^\[\],='\"]+\.ya?ml")
 _OVERRIDE = re.compile(r"(?P<key>[~+]*/?[\w@./-]+)=(?P<value>.*)", re.DOTALL)
 
 
@@ -30,6 +30,8 @@ def with_files(overrides: Sequence[str]) -> Generator[list[str], None, None]:
     with tempfile.TemporaryDirectory(prefix="mtl-conf-") as folder:
         kept, staged = [], False
         for override in overrides:
+            if override.startswith("tasks."):  # a field that the task's file leaves out can be given all the same
+                override = f"++{override}"
             match = _OVERRIDE.fullmatch(override)
             if match is None or not _FILE.search(match["value"]) or not _is_group(match["key"]):
                 kept.append(override)
@@ -59,6 +61,8 @@ def _stage(word: str, group: str, folder: Path) -> str:
     if group == "task":
         text = f"# @package tasks.{name}\n_base_: {str(path.parent)!r}\n{text}"
     target = folder / group / f"{name}.yaml"
+    if target.exists() and target.read_text(encoding="utf-8") != text:
+        raise MtlError(f"{group}: two different files are named {path.name}; rename one")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
     return name

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 
+from mtl.errors import MtlError
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -20,6 +22,14 @@ DONE, KNOWN = "done", "in the record already"
 ENDS = (DONE, KNOWN)
 _open = ExitStack()
 _sweeps: list[Path] = []
+
+
+class NoParentError(BaseException):
+    """The sweep can't be recorded and should not begin; no `Exception`: Hydra goes on after those of a callback."""
+
+    def __init__(self, error: MtlError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class SweepRecord(Callback):
@@ -33,7 +43,10 @@ class SweepRecord(Callback):
 
         tracking = config.tracking
         folder = Path(config.hydra.sweep.dir).resolve()
-        store = open_store(tracking_uri(tracking.uri), tracking.experiment)
+        try:
+            store = open_store(tracking_uri(tracking.uri), tracking.experiment)
+        except MtlError as error:
+            raise NoParentError(error) from error
         end_abandoned(store)
         params = (config.hydra.sweeper.params or {}).items()
         words = " ".join([*config.hydra.overrides.task, *(f"{key}={value}" for key, value in params)])

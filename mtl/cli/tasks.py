@@ -41,8 +41,9 @@ def make_source(name: str, fields: Mapping[str, Any], base: str | None) -> Sourc
         from mtl.data.sources.hub import HubDataset
 
         rest = {key: value for key, value in source.items() if key != "dataset"}
+        folder = Path(base or Path.cwd()) / str(source["dataset"])
         try:
-            return HubDataset(name=source["dataset"], **rest, **options)
+            return HubDataset(name=str(folder) if folder.is_dir() else source["dataset"], **rest, **options)
         except TypeError as error:
             raise MtlError(f"task {name}: source: {error}") from None
     from mtl.data.sources.files import Files

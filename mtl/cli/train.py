@@ -23,7 +23,7 @@ def train(overrides: Sequence[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from mtl.cli.sweep import closing
+    from mtl.cli.sweep import NoParentError, closing
 
     full = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # we show errors ourselves, in one line
@@ -37,6 +37,8 @@ def train(overrides: Sequence[str]) -> int:
                 raise
             cause = f": {error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
             raise MtlError(_lines(f"{error}{cause}")) from error
+        except NoParentError as stop:
+            raise stop.error from None
         finally:
             os.environ["HYDRA_FULL_ERROR"] = full or ""
         if _errors:

@@ -6,10 +6,15 @@ from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 
+import mtl
+
 
 @cache
 def git_state(folder: Path) -> tuple[dict[str, str], str]:
-    """Tags of the commit that `folder` is at, and the changes since as a diff; empty outside a repository."""
+    """Tags of the commit that `folder` is at, and the changes since as a diff; empty outside a repository.
+
+    A checkout of mtl itself is asked before `folder`: the code that ran is there.
+    """
 
     def git(*words: str) -> str:
         found = subprocess.run(
@@ -18,13 +23,16 @@ def git_state(folder: Path) -> tuple[dict[str, str], str]:
         return found.stdout.strip() if found.returncode == 0 else ""
 
     try:
+        code = Path(mtl.__file__).parent
+        if git("-C", str(code), "ls-files", "__init__.py"):
+            folder = code
         commit = git("rev-parse", "HEAD")
         if not commit:
             return {}, ""
         diff = git("diff", "HEAD")
     except (OSError, subprocess.TimeoutExpired):
         return {}, ""
-    return {"mtl.git_commit": commit, "mtl.git_dirty": str(bool(diff)).lower()}, diff
+    return {"mtl.git_commit": commit, "mtl.git_dirty": str(bool(git("status", "--porcelain"))).lower()}, diff
 
 
 @cache

@@ -5,6 +5,8 @@ import fcntl
 import logging
 import os
 import sqlite3
+import urllib.error
+import urllib.request
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,10 +45,14 @@ def open_store(uri: str, experiment: str) -> Store:
     quiet()
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     path = database(uri)
+    _reach(uri)
     try:
         with _alone(path):
+            if path is not None and not path.exists():
+                _create(path)
             client = MlflowClient(uri)
             found = client.get_experiment_by_name(experiment)
             if found is None:
@@ -58,10 +64,32 @@ def open_store(uri: str, experiment: str) -> Store:
                 identity = found.experiment_id
             if path is not None:
                 _prepare(path)
-    except (MlflowException, OSError, sqlite3.Error) as error:
+    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise MtlError(f"the store {uri} can't be written: {reason}") from error
     return Store(uri, client, experiment, identity)
+
+
+def _create(path: Path) -> None:
+    """Make the tables in a file beside it, so that whatever ends this process leaves either no store or a whole one."""
+    from mlflow import MlflowClient
+
+    making = path.with_name(f".{path.name}.making")
+    making.unlink(missing_ok=True)
+    MlflowClient(f"{SQLITE}{making}").search_experiments()
+    making.replace(path)
+
+
+def _reach(uri: str) -> None:
+    """Find out in seconds whether a server answers: MLflow itself tries for minutes."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
+    except urllib.error.HTTPError:
+        return  # it answers, if only to ask for a password
+    except OSError as error:
+        raise MtlError(f"the store {uri} does not answer: {error}") from None
 
 
 def _prepare(path: Path) -> None:

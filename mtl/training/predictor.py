@@ -35,7 +35,8 @@ class Predictor:
     def answer(self, texts: Sequence[str], tasks: Sequence[str] | None = None) -> list[dict[str, Answer]]:
         """For each text the answer of each task asked for (all of them by default).
 
-        A tagging task gives one tag a token: the words of a text that has spaces, else its characters.
+        A tagging task gives one tag a token: words between spaces where the vocabulary is of words or the text has
+        spaces, else characters.
         """
         for name in tasks or []:
             if name not in self.tasks:
@@ -50,7 +51,8 @@ class Predictor:
 
     @torch.no_grad()
     def _of_task(self, task: Task, texts: Sequence[str]) -> list[Answer]:
-        tokens = [text.split() if " " in text.strip() else list(text.strip()) for text in texts]
+        words = self.vocabulary.unit == "words"
+        tokens = [text.split() if words or len(text.split()) > 1 else list(text.strip()) for text in texts]
         inputs = Inputs.build(
             texts,
             tokens if task.kind.per_token else None,

@@ -21,10 +21,10 @@ WRONG = {
     "a csv without the named column": ([TASKS, "tasks.reviews.text=words"], ["reviews.csv", "comment", "'words'"]),
     "a label field that is not there": ([TASKS, "tasks.reviews.label=sterne"], ["label", "stars", "'sterne'"]),
     "a label outside the declared ones": (
-        [TASKS, "+tasks.reviews.labels=[good,so-so]"],
+        [TASKS, "tasks.reviews.labels=[good,so-so]"],
         ["reviews.csv, line ", "'bad'", "good or so-so"],
     ),
-    "an unknown field of a task": ([TASKS, "+tasks.reviews.labl=x"], ["'labl'", "keywords"]),
+    "an unknown field of a task": ([TASKS, "tasks.reviews.labl=x"], ["'labl'", "keywords"]),
     "an unknown kind": ([TASKS, "tasks.reviews.kind=riddle"], ["classification", "'riddle'"]),
     "a prompt that the task has no words for": (
         [TASKS, "prompt=keyword", "~tasks.names.keywords"],
@@ -43,8 +43,8 @@ WRONG = {
         [TASKS, "tracking.uri=sqlite:////no/such/folder/mlflow.db"],
         ["/no/such/folder"],
     ),
-    "split shares that don't sum to one": ([TASKS, "+tasks.reviews.split.fractions=[1,1,1]"], ["fractions", "sum 1"]),
-    "an empty split": ([TASKS, "+tasks.reviews.split.fractions=[0.99998,0.00001,0.00001]"], ["split"]),
+    "split shares that don't sum to one": ([TASKS, "tasks.reviews.split.fractions=[1,1,1]"], ["fractions", "sum 1"]),
+    "an empty split": ([TASKS, "tasks.reviews.split.fractions=[0.99998,0.00001,0.00001]"], ["split"]),
 }
 
 
@@ -55,11 +55,33 @@ def test_a_mistake_is_answered_in_a_line_and_leaves_no_run(mtl, folder, name):
     assert done.code == 2
     assert "Traceback" not in done.err
     assert done.err.startswith("mtl: ")
+    assert len(done.err.splitlines()) == 1 or "Available options" in done.err or "not in struct" in done.err
     for part in parts:
         assert part in done.err, done.err
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     assert not client.search_runs(experiments)
+
+
+def test_a_sweep_without_a_store_does_not_begin(mtl, folder):
+    done = mtl("train", "-m", TASKS, "seed=0,1", "tracking.uri=sqlite:////no/such/folder/mlflow.db")
+    assert done.code == 2
+    assert done.err.splitlines() == ["mtl: the folder of the store /no/such/folder/mlflow.db does not exist"]
+    assert "seed=1" not in done.out
+
+
+def test_a_server_that_does_not_answer_is_named_in_seconds(mtl, folder):
+    done = mtl("train", TASKS, "tracking.uri=http://127.0.0.1:9")
+    assert done.code == 2
+    assert "http://127.0.0.1:9 does not answer" in done.err
+
+
+def test_two_files_of_one_name_are_refused(mtl, folder):
+    (folder / "other").mkdir()
+    (folder / "other" / "reviews.yaml").write_text("kind: regression\nsource: x.csv\n")
+    done = mtl("train", "task=[./reviews.yaml,other/reviews.yaml]")
+    assert done.code == 2
+    assert "reviews.yaml" in done.err
 
 
 def test_a_broken_row_stops_with_file_and_line_or_is_skipped_and_counted(mtl, folder):
@@ -70,7 +92,7 @@ def test_a_broken_row_stops_with_file_and_line_or_is_skipped_and_counted(mtl, fo
     stopped = mtl("train", TASKS)
     assert stopped.code == 2
     assert "reviews.csv, line 17" in stopped.err
-    skipped = mtl("train", TASKS, "+tasks.reviews.on_error=skip")
+    skipped = mtl("train", TASKS, "tasks.reviews.on_error=skip")
     assert skipped.code == 0
     assert "left out 1 row, the first is reviews.csv, line 17" in skipped.err
 

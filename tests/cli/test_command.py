@@ -33,9 +33,11 @@ def test_train_help_lists_the_options_of_every_group(mtl):
 
 def test_an_option_may_be_a_file_anywhere(tmp_path):
     (tmp_path / "mine.yaml").write_text("kind: classification\nsource: rows.csv\n")
-    with with_files([f"task=[zh_pos,{tmp_path}/mine.yaml]", "seed=1,2", "task.x=a.yaml"]) as words:
-        assert words[:3] == ["task=[zh_pos,mine]", "seed=1,2", "task.x=a.yaml"]
-        staged = Path(words[3].split("file://")[1].rstrip("]")) / "task" / "mine.yaml"
+    with with_files(
+        [f"task=[zh_pos,{tmp_path}/mine.yaml]", "seed=1,2", "task.x=a.yaml", "tasks.mine.label=b"]
+    ) as words:
+        assert words[:4] == ["task=[zh_pos,mine]", "seed=1,2", "task.x=a.yaml", "++tasks.mine.label=b"]
+        staged = Path(words[4].split("file://")[1].rstrip("]")) / "task" / "mine.yaml"
         head = staged.read_text().splitlines()
         assert head[0] == "# @package tasks.mine"
         assert head[1] == f"_base_: '{tmp_path}'"

@@ -27,6 +27,7 @@ SOLVERS = {
     "imtl_g": imtl_g,
     "conflict_free": conflict_free,
     "nash_mtl": bargain,
+    "nash_mtl_fallback": bargain,
     "fairgrad": lambda gramian: bargain(gramian, 2.0),
     "aligned_mtl": aligned_mtl,
     "dualproj": dual_projection,
@@ -120,6 +121,15 @@ def test_closed_forms_are_the_solvers(name):
     weigh = METHODS[name].make(torch.ones(len(matrices)), 0.4)
     found = torch.stack([SOLVERS[name](matrix) for matrix in matrices])
     torch.testing.assert_close(closed(weigh, matrices), found, rtol=1e-5, atol=1e-5)
+
+
+def test_the_fallback_is_where_the_solver_gives_up():
+    angles = math.pi - 10 ** torch.linspace(-5, -1, 20, dtype=torch.float64)
+    pairs = torch.stack((torch.stack((angles.cos(), angles.sin()), -1), torch.tensor([[3.0, 0.0]]).expand(20, 2)), 1)
+    matrices = pairs @ pairs.mT
+    solved = torch.tensor([bool(bargain(matrix).isfinite().all()) for matrix in matrices])
+    assert torch.equal(closed(two_tasks.nash_mtl_fallback, matrices).isfinite().all(1), solved)
+    assert 0 < solved.sum() < 20
 
 
 def test_every_method_without_memory_is_compared():

@@ -150,6 +150,47 @@ def test_every_task_goes_through_the_trunk_once_and_not_again():
     assert len(passes) == len(TASKS)
 
 
+def test_no_task_goes_back_over_the_rows_of_the_others():
+    model, batch = model_of("transformer"), batch_of(apart=True)
+    backwards = []
+    model.trunk.dropout.register_full_backward_hook(lambda _, __, gradients: backwards.append(len(gradients[0])))
+    step(model, batch, OurUPGrad(TASKS))
+    assert sorted(backwards) == sorted(len(rows.targets) for rows in batch.tasks.values())
+
+
+def test_where_no_task_tags_tokens_the_features_are_those_of_whole_texts():
+    kinds = {name: KINDS[name] for name in "ab"}
+    model, batch = MultiTaskModel(LSTM(30, False, units=8, embedding=6), kinds), batch_of()
+    batch = Batch(batch.ids, batch.lengths, {name: batch.tasks[name] for name in kinds})
+    losses = {name: kind.loss for name, kind in kinds.items()}
+    told, weights, total = weigh_gradients(
+        model,
+        batch,
+        losses,
+        OUR_MGDA(dict.fromkeys("ab", "c")),
+        lambda found: Signals(torch.arange(2), found),
+        "features",
+    )
+    total.backward()
+    texts = model.features(batch)
+    outputs = model.outputs(batch, texts)
+    found = [losses[name](outputs[name], rows.targets) for name, rows in batch.tasks.items()]
+    torch.testing.assert_close(told.gramian, gramian([torch.autograd.grad(f, texts, retain_graph=True) for f in found]))
+    assert texts.shape == (6, 8)
+    weighted = torch.stack(found) @ weights
+    torch.testing.assert_close(total, weighted)
+    expected = torch.autograd.grad(weighted, list(model.trunk.parameters()))
+    for parameter, gradient in zip(model.trunk.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
+def test_a_long_gramian_is_added_up_in_chunks(monkeypatch):
+    monkeypatch.setattr("mtl.training.gradients.CHUNK", 4)
+    gradients = [(torch.randn(3, 5), torch.randn(2)) for _ in range(3)]
+    J = torch.stack([torch.cat([part.flatten() for part in parts]) for parts in gradients])
+    torch.testing.assert_close(gramian(gradients), J @ J.T)
+
+
 def test_a_linear_trunk_by_hand():
     """Two tasks on f = w x with losses a f and -a f + b: opposite gradients, so MGDA stands still."""
     trunk = nn.Linear(1, 1, bias=False)
