@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import platform
 import random
 import shlex
 import statistics
@@ -19,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
@@ -29,16 +27,10 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger
 from rich.console import Console
 from torch import Tensor, nn
 
-from mtl.data.batch import Announced, Batch
-from mtl.data.corpus import Corpus
-from mtl.data.inputs import Inputs
-from mtl.data.kinds import Classification
-from mtl.data.task import LabelledRows, Task
+from benchmarks.synth import BATCHES, LENGTH, ROWS, TRUNKS, C, machine, make_loader, make_optimizer, make_tasks
+from mtl.data.batch import Batch
 from mtl.model.base import Trunk
-from mtl.model.lstm import LSTM
 from mtl.model.multitask import MultiTaskModel
-from mtl.model.transformer import Transformer
-from mtl.strategies.switching.joint import Joint
 from mtl.strategies.weighting.fixed import Fixed
 from mtl.tracking.callback import Record
 from mtl.tracking.recorder import Recorder
@@ -47,54 +39,9 @@ from mtl.training.loaders import StepLoader
 from mtl.training.module import MultiTaskModule
 from mtl.training.progress import Progress
 
-VOCABULARY, ROWS, LENGTH, BATCHES, T, C = 5000, 32, 64, 16, 4, 5
+T = 4
 WARM_UP = 5
 """Steps of each segment before the clock starts."""
-make_optimizer = partial(torch.optim.Adam, lr=1e-4, fused=True)
-
-
-class Tiny(Trunk):
-    """Next to nothing to compute: what a step costs besides is all there is to see."""
-
-    width = 128
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding, self.linear = nn.Embedding(VOCABULARY, 8), nn.Linear(8, self.width)
-
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """U x L ids to U x L x 8."""
-        return self.embedding(ids)
-
-    def pool(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Every row is of full length."""
-        return torch.tanh(self.linear(features.mean(1)))
-
-
-TRUNKS: dict[str, Callable[[], Trunk]] = {
-    "lstm": lambda: LSTM(VOCABULARY, per_token=False, pooling="mean"),
-    "transformer": lambda: Transformer(VOCABULARY, per_token=False, layers=4, dropout=0.0),
-    "tiny": Tiny,
-}
-
-
-def make_tasks() -> dict[str, Announced]:
-    """T classifications of the same random rows."""
-    generator = np.random.default_rng(0)
-    count = ROWS * BATCHES
-    ids = generator.integers(2, VOCABULARY, count * LENGTH).astype(np.int32)
-    inputs = Inputs(ids, np.arange(count + 1) * LENGTH, np.zeros(count, int), None, 0)
-    corpus = Corpus("random", [], None, {}, np.zeros(count, np.int8), [], [])
-    kind = Classification(tuple("abcde"[:C]))
-    return {
-        f"task{number}": Announced(
-            LabelledRows(
-                Task(f"task{number}", kind), corpus, {"train": np.arange(count)}, list(generator.integers(0, C, count))
-            ),
-            inputs,
-        )
-        for number in range(T)
-    }
 
 
 class Again:
@@ -123,18 +70,14 @@ class Work:
     folder: Path
 
     def __post_init__(self) -> None:
-        self.announced = make_tasks()
+        self.announced = make_tasks(T)
         self.tasks = {name: found.labelled.task for name, found in self.announced.items()}
         self.total = WARM_UP + self.steps
-        self.batches = list(self._loader(BATCHES))
-
-    def _loader(self, steps: int) -> StepLoader:
-        joint = Joint(dict.fromkeys(self.tasks, ROWS * BATCHES), ROWS)
-        return StepLoader(self.announced, joint, steps, seed=0)
+        self.batches = list(make_loader(self.announced, BATCHES))
 
     def loader(self) -> StepLoader | Again:
         """The batches of a segment."""
-        return self._loader(self.total) if self.draws else Again(self.batches, self.total)
+        return make_loader(self.announced, self.total) if self.draws else Again(self.batches, self.total)
 
     def make_trunk(self) -> Trunk:
         """The same weights each time."""
@@ -343,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     words = shlex.join(arguments if arguments is not None else sys.argv[1:])
     print(f"$ python -m benchmarks.step {words}".rstrip())
-    print(", ".join(machine(options.threads)))
+    print(", ".join(machine(options.threads, "pytorch-lightning", "mlflow")))
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(f"sqlite:///{folder}/mlflow.db", "step")
         work = Work(options.trunk, options.steps, options.data, store, Path(folder))
@@ -352,15 +295,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"trunk {options.trunk}, {T} tasks, {ROWS} x {LENGTH} tokens; the loop: {loops:.1f} ms a step\n")
     print("\n".join(table(found)))
     return 0
-
-
-def machine(threads: int) -> list[str]:
-    """What the figures depend on."""
-    from importlib.metadata import version
-
-    names = ("torch", "pytorch-lightning", "mlflow")
-    cores = f"{os.cpu_count()} cores ({platform.machine()}), torch threads: {threads}"
-    return [cores, f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in names)]
 
 
 def quieten() -> None:

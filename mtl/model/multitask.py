@@ -22,6 +22,7 @@ class MultiTaskModel(nn.Module):
         super().__init__()
         self.trunk = trunk
         self.per_token = {name: kind.per_token for name, kind in kinds.items()}
+        self.reads_tokens = any(self.per_token.values())
         self.heads = nn.ModuleDict(
             {
                 name: nn.Sequential(nn.Dropout(dropout), nn.Linear(trunk.width, kind.num_outputs))
@@ -30,12 +31,13 @@ class MultiTaskModel(nn.Module):
         )
 
     def features(self, batch: Batch) -> Tensor:
-        """The trunk's features of each token of each distinct input, U x L x D."""
-        return self.trunk(batch.ids, batch.lengths)
+        """What heads read: tokens, U x L x D, or whole texts, U x D, where no task of the run tags tokens."""
+        features = self.trunk(batch.ids, batch.lengths)
+        return features if self.reads_tokens else self.trunk.pool(features, batch.lengths)
 
     def outputs(self, batch: Batch, features: Tensor) -> dict[str, Tensor]:
         """What each task's head makes of the features: R x C, or R x L x C for one output a token."""
-        texts = None
+        texts = None if self.reads_tokens else features
         outputs = {}
         for name, rows in batch.tasks.items():
             if self.per_token[name]:
