@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 demo: install  ## train a small sweep on the embedded data and print its table
 	$(BIN)/mtl train -m experiment=demo
-	$(BIN)/mtl table demo --rows prompt,weighting
+	$(BIN)/mtl table demo --sweep last --rows prompt,weighting
 	@echo
 	@echo "Where to look next:"
 	@echo "  $(BIN)/mtl ui                        the same runs in MLflow, curve by curve"

@@ -20,7 +20,7 @@ from mtl.cli.sweep import DONE, KNOWN, parent_of
 from mtl.errors import MtlError
 from mtl.tracking.baselines import baseline_scores, run_delta_m
 from mtl.tracking.callback import Record
-from mtl.tracking.earlier import at_work, earlier_run, end_abandoned
+from mtl.tracking.earlier import at_work, earlier_run, end_abandoned, join_sweep
 from mtl.tracking.environment import git_state, packages
 from mtl.tracking.recorder import Recorder
 from mtl.tracking.store import open_store, tracking_uri
@@ -51,6 +51,7 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
         end_abandoned(store)
     before = None if config["again"] else earlier_run(store, key)
     if before and before.finished:
+        join_sweep(store, before.run_id, parent_of(sweep))
         print(f"{name}: in the record already as run {before.run_id} (again=true repeats it)", flush=True)
         return KNOWN
     folder = (before.folder if before else folder).resolve()

@@ -35,6 +35,17 @@ def earlier_run(store: Store, key: str) -> Earlier | None:
     return next((run for run in runs if run.finished), runs[0] if runs else None)
 
 
+def member_tag(parent: str) -> str:
+    """Tag of a run that a sweep found finished already, so that it counts among the sweep's runs."""
+    return f"mtl.in_sweep.{parent}"
+
+
+def join_sweep(store: Store, run_id: str, parent: str | None) -> None:
+    """Count a finished run among the runs of a sweep."""
+    if parent is not None:
+        store.client.set_tag(run_id, member_tag(parent), "true")
+
+
 def end_abandoned(store: Store) -> None:
     """Runs that say they are running but whose process is gone become KILLED; they can still be gone on with."""
     for run in store.client.search_runs([store.experiment_id], "attributes.status = 'RUNNING'"):

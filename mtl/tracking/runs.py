@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mtl.errors import MtlError
+from mtl.tracking.earlier import member_tag
 from mtl.tracking.store import database, quiet
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ def read_runs(uri: str, experiment: str, *, sweep: str | None = None) -> "pd.Dat
     Args:
         uri: of the store, such as `sqlite:///mlflow.db`.
         experiment: its name.
-        sweep: only the runs of one sweep, by the beginning of its parent's run id; `last` is the newest.
-
+        sweep: only the runs of one sweep, by the beginning of its parent's run id; `last` is the newest. Runs that
+            the sweep found finished already belong to it too.
     """
     quiet()
     import pandas as pd
@@ -35,9 +36,15 @@ def read_runs(uri: str, experiment: str, *, sweep: str | None = None) -> "pd.Dat
         client = MlflowClient(tracking_uri=uri)
         number = _experiment_id(client, uri, experiment)
         chosen = "tags.`mtl.role` = 'run'"
+        queries = [chosen]
         if sweep is not None:
-            chosen += f" and tags.`mlflow.parentRunId` = '{_parent_id(client, number, experiment, sweep)}'"
-        rows = [_row(run) for run in _search(client, number, chosen)]
+            parent = _parent_id(client, number, experiment, sweep)
+            queries = [
+                f"{chosen} and tags.`mlflow.parentRunId` = '{parent}'",
+                f"{chosen} and tags.`{member_tag(parent)}` = 'true'",
+            ]
+        found = {run.info.run_id: run for query in queries for run in _search(client, number, query)}
+        rows = [_row(run) for run in sorted(found.values(), key=lambda run: -run.info.start_time)]
     except MlflowException as error:
         raise MtlError(f"the store {_public(uri)} cannot be read: {str(error).splitlines()[0]}") from error
     return pd.DataFrame(rows or {"run_id": [], "status": [], "start_time": []}).astype(

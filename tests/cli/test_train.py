@@ -121,7 +121,11 @@ def test_a_finished_run_is_not_trained_again_unless_asked_or_changed(mtl, folder
     first = set(runs(folder)["run_id"])
     assert len(first) == 3
     assert again.out.count("in the record already as run") == 2
+    table = mtl("table", "mtl", "--sweep", "last")
+    assert "seeds (0, 1, 2)" in table.out
     assert mtl("train", TASKS, "seed=0", "again=true").code == 0
+    assert "seed 0 twice" in mtl("table", "mtl").out
+    assert "twice" not in mtl("table", "mtl", "--sweep", "last").out
     assert len(runs(folder)) == 4
     twice = runs(folder)[runs(folder)["tags.mtl.seed"] == "0"]
     assert twice["metrics.test/names/loss"].nunique() == 1
