@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, get_args
 
 import torch
@@ -55,7 +56,6 @@ def reads_tokens(config: Config) -> bool:
 
 def make_specs(config: Config) -> dict[str, TaskSpec]:
     """The tasks that train, as their authors wrote them; no rows are read yet."""
-    _check(config)
     return {name: make_spec(name, config["tasks"][name]) for name in active_tasks(config)}
 
 
@@ -150,10 +150,29 @@ def announce(
     return announced
 
 
-def _check(config: Config) -> None:
-    for field in ("steps", "batch_size", "eval_every", "checkpoint_every"):
-        if not isinstance(config[field], int) or config[field] < 1:
-            raise MtlError(f"{field} should be a whole number of at least 1. Found {config[field]!r}")
+WHOLE = {
+    "steps": 1,
+    "batch_size": 1,
+    "eval_every": 1,
+    "checkpoint_every": 1,
+    "seed": 0,
+    "tracking.every": 1,
+    "trainer.devices": 1,
+    "trainer.threads": 1,
+}
+"""Fields that hold whole numbers, and the least of each."""
+
+
+def check(config: Config) -> None:
+    """Find wrong values that no constructor would see; MtlError names the field."""
+    for field, least in WHOLE.items():
+        value = reduce(lambda node, part: node[part], field.split("."), config)
+        if value is None and field == "trainer.threads":
+            continue
+        if not isinstance(value, int) or value < least:
+            raise MtlError(f"{field} should be a whole number of at least {least}. Found {value!r}")
+    if config["trainer"]["devices"] != 1:
+        raise MtlError(f"trainer.devices should be 1: a run uses one device. Found {config['trainer']['devices']}")
     if config["selection"] not in ("last", "best"):
         raise MtlError(f"selection should be last or best. Found '{config['selection']}'")
     if not config["tasks"]:

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from mtl.cli.build import Run, build, make_specs
+from mtl.cli.build import Run, build, check, make_specs
 from mtl.cli.describe import data_report, flat, run_name, say, tags
 from mtl.cli.identity import run_key
 from mtl.cli.sweep import DONE, KNOWN, parent_of
@@ -41,6 +41,7 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
         folder: for files of the run.
         sweep: folder of the sweep that the run belongs to.
     """
+    check(config)
     _settle(config)
     tracking = config["tracking"]
     store = open_store(tracking_uri(tracking["uri"]), tracking["experiment"])
@@ -85,13 +86,6 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
 
 def _settle(config: Config) -> None:
     """Seed and threads, and silence about what is on purpose."""
-    for field, least in (("trainer.threads", 1), ("trainer.devices", 1), ("tracking.every", 1), ("seed", 0)):
-        value = OmegaConf.select(OmegaConf.create(dict(config)), field)
-        if (value is None and field == "trainer.threads") or (isinstance(value, int) and value >= least):
-            continue
-        raise MtlError(f"{field} should be a whole number of at least {least}. Found {value!r}")
-    if config["trainer"]["devices"] != 1:
-        raise MtlError(f"trainer.devices should be 1: a run uses one device. Found {config['trainer']['devices']}")
     if config["trainer"]["threads"] is not None:
         torch.set_num_threads(config["trainer"]["threads"])
     # filling fresh memory only reveals reads of unwritten memory, and costs 5 % of a step
