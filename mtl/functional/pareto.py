@@ -1,0 +1,36 @@
+"""Which points no other dominates, and how much they dominate."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def pareto_front(points_ND: np.ndarray, higher_is_better: Sequence[bool]) -> np.ndarray:
+    """Mask of the points that no other dominates: as good in every coordinate and better in one.
+
+    Equal points are on the front together; a point with a nan is not on it and dominates none.
+    """
+    costs_ND = _costs(points_ND, higher_is_better)
+    no_worse_NN = (costs_ND[:, None] <= costs_ND[None]).all(axis=2)
+    better_NN = (costs_ND[:, None] < costs_ND[None]).any(axis=2)
+    return ~(no_worse_NN & better_NN).any(axis=0) & ~np.isnan(costs_ND).any(axis=1)
+
+
+def hypervolume(points_N2: np.ndarray, reference_2: Sequence[float], higher_is_better: Sequence[bool]) -> float:
+    """The area that two-dimensional points dominate up to a reference point (Zitzler & Thiele 1998); exact, by sorting.
+
+    Points that are no better than the reference in both coordinates, or have a nan, add nothing.
+    """
+    costs_N2 = _costs(points_N2, higher_is_better)
+    ref_x, ref_y = _costs(np.asarray([reference_2]), higher_is_better)[0]
+    inside_N2 = costs_N2[(costs_N2[:, 0] < ref_x) & (costs_N2[:, 1] < ref_y)]
+    area, floor = 0.0, ref_y
+    for x, y in inside_N2[np.lexsort(inside_N2.T[::-1])]:
+        if y < floor:
+            area += (ref_x - x) * (floor - y)
+            floor = y
+    return float(area)
+
+
+def _costs(points: np.ndarray, higher_is_better: Sequence[bool]) -> np.ndarray:
+    return np.asarray(points, dtype=float) * np.where(higher_is_better, -1.0, 1.0)
