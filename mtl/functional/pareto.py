@@ -13,7 +13,7 @@ def pareto_front(points_ND: np.ndarray, higher_is_better: Sequence[bool]) -> np.
     costs_ND = _costs(points_ND, higher_is_better)
     no_worse_NN = (costs_ND[:, None] <= costs_ND[None]).all(axis=2)
     better_NN = (costs_ND[:, None] < costs_ND[None]).any(axis=2)
-    return ~(no_worse_NN & better_NN).any(axis=0) & ~np.isnan(costs_ND).any(axis=1)
+    return np.asarray(~(no_worse_NN & better_NN).any(axis=0) & ~np.isnan(costs_ND).any(axis=1))
 
 
 def hypervolume(points_N2: np.ndarray, reference_2: Sequence[float], higher_is_better: Sequence[bool]) -> float:

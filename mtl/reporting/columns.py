@@ -5,12 +5,12 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mtl.errors import MtlError, choices
-from mtl.reporting.table import BOUNDED, Column
+from mtl.reporting.table import BOUNDED, DELTA_M, Column
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TAGS = ("prompt", "weighting", "switching", "trunk", "tasks", "seed")
+TAGS = ("prompt", "weighting", "switching", "trunk", "tasks", "selection", "seed")
 LOWER = ("loss", "rmse", "mae", "mse", "perplexity")
 HIGHER = (*BOUNDED, "pearson", "spearman", "ranking_precision")
 
@@ -57,9 +57,9 @@ def resolve(records: Sequence[Record], wanted: Sequence[str] | None, metrics: It
     A name may be a recorded metric, the same without `test/`, or a task (its primary metric).
     """
     known = primaries(records)
-    derived = {"delta_m": Column("delta_m", "max"), "rank": Column("rank", "min")}
+    derived = {name: Column(name, "max") for name in DELTA_M} | {"rank": Column("rank", "min")}
     if not wanted:
-        return [*known, *derived.values()]
+        return [*known, derived["delta_m"], derived["rank"]]
     by_name = derived | {"test/delta_m": derived["delta_m"]}
     tasks = {task for record in records for task in tasks_of(record)}
     by_name |= {name: _column(name, tasks, known) for name in metrics if name not in by_name}
@@ -69,6 +69,14 @@ def resolve(records: Sequence[Record], wanted: Sequence[str] | None, metrics: It
         if name not in by_name:
             raise MtlError(f"columns: '{name}' is not recorded. {_near(name, sorted(short))}")
     return [by_name[name] for name in dict.fromkeys(wanted)]
+
+
+def all_metrics(records: Sequence[Record], metrics: Iterable[str]) -> dict[str, list[Column]]:
+    """Every task's test metrics whose better direction is known, but for its loss."""
+    tasks, known = {task for record in records for task in tasks_of(record)}, primaries(records)
+    columns = [_column(name, tasks, known) for name in metrics if name.startswith("test/")]
+    used = [column for column in columns if column.direction and not column.key.endswith("/loss")]
+    return {task: [column for column in used if column.task == task] for task in sorted(tasks)}
 
 
 def _column(key: str, tasks: set[str], known: Sequence[Column]) -> Column:

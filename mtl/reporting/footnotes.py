@@ -28,7 +28,7 @@ def footnotes(table: Table) -> list[Footnote]:
         for note, columns in columns_of.items():
             rows_of[note, frozenset(columns)].append(row)
     return [
-        Footnote(_mark(index), _where(table, columns, rows) + note, frozenset((r, c) for r in rows for c in columns))
+        Footnote(mark_of(index), _where(table, columns, rows) + note, frozenset((r, c) for r in rows for c in columns))
         for index, ((note, columns), rows) in enumerate(rows_of.items())
     ]
 
@@ -43,6 +43,7 @@ def _where(table: Table, columns: Iterable[int], rows: list[int]) -> str:
     return ", ".join(parts) + ": " if parts else ""
 
 
-def _mark(index: int) -> str:
+def mark_of(index: int) -> str:
+    """`a` to `z`, then `aa`, `ab`..."""
     letters = ["", *ascii_lowercase]
     return letters[index // 26] + ascii_lowercase[index % 26]

@@ -37,21 +37,29 @@ def render(table: Table, form: str = "text", *, digits: int | None = None, perce
     """The table in one of `FORMATS`; CSV has full precision and fractions whatever `digits` and `percent` say."""
     if form == "csv":
         return to_csv(table)
+    return render_layout(lay_out(table, digits=digits, percent=percent), form)
+
+
+def render_layout(layout: Layout, form: str) -> str:
+    """A layout in one of `FORMATS` but CSV."""
     written = {"text": to_text, "markdown": to_markdown, "latex": to_latex, "html": to_html}
     if form not in written:
         raise MtlError(f"format should be {choices(FORMATS)}. Found '{form}'")
-    return written[form](lay_out(table, digits=digits, percent=percent))
+    return written[form](layout)
 
 
 def to_csv(table: Table) -> str:
     """One line a cell: the row's keys, the column, its numbers and what is wrong with them."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*table.keys, "column", "mean", "standard_error", "n", "seeds", "notes"])
+    ends = ["low", "high"] if table.spread == "interval" else []
+    writer.writerow([*table.keys, "column", "mean", "standard_error", "n", "seeds", "notes", *ends])
     for names, cells in zip(table.rows, table.cells, strict=True):
         for column, cell in zip(table.columns, cells, strict=True):
             seeds = " ".join(map(str, cell.seeds))
-            writer.writerow([*names, column.key, cell.mean, cell.error, cell.n, seeds, "; ".join(cell.notes)])
+            notes = "; ".join(cell.notes)
+            interval = (cell.interval or ("", "")) if ends else ()
+            writer.writerow([*names, column.key, cell.mean, cell.error, cell.n, seeds, notes, *interval])
     return out.getvalue()
 
 
@@ -66,6 +74,8 @@ def to_markdown(layout: Layout) -> str:
 def to_latex(layout: Layout) -> str:
     """A floating table with the rules of booktabs."""
     head, *body = [" & ".join(line) + r" \\" for line in (_LATEX_MARKUP.header(layout), *_LATEX_MARKUP.rows(layout))]
+    # a bracket at the beginning of a line would be an argument of the line end before it
+    body = [f"{{}}{line}" if line.startswith("[") else line for line in body]
     notes = [rf"\par{{\footnotesize {note}}}" for note in _LATEX_MARKUP.notes(layout)]
     return "\n".join(
         [

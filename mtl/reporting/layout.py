@@ -7,9 +7,15 @@ from dataclasses import dataclass
 
 from mtl.errors import MtlError
 from mtl.reporting.footnotes import Footnote, footnotes
-from mtl.reporting.table import Cell, Column, Table
+from mtl.reporting.table import DELTA_M, Cell, Column, Table
 
 ARROWS = {"max": " ↑", "min": " ↓", None: ""}
+SPREADS = {"se": "standard error", "interval": "bootstrap interval"}
+MEANING = {
+    "delta_m": "mean relative gain over the single-task runs, the primary metric of each task",
+    "delta_m_metrics": "the same, the mean over all metrics of all tasks",
+    "delta_m_tasks": "the same, the mean over tasks of the mean over a task's metrics",
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,10 @@ class Layout:
     caption: str
     notes: tuple[Footnote, ...]
     left_out: str
+    star: str = "best"
+    """What is bold."""
+    lines: tuple[str, ...] = ()
+    """Said below all else."""
 
 
 def lay_out(table: Table, *, digits: int | None = None, percent: bool = True) -> Layout:
@@ -51,21 +61,25 @@ def lay_out(table: Table, *, digits: int | None = None, percent: bool = True) ->
     for index, column in enumerate(table.columns):
         cells = [row[index] for row in table.cells]
         scale = 100 if percent and column.is_bounded else 1
-        wanted = 2 if column.key == "rank" else digits
+        wanted = {"rank": 2, "front": 0}.get(column.key, digits)
         places = _places(cells, scale) if wanted is None else wanted
         best = _best(cells, column.direction)
         marks = ["".join(note.mark for note in notes if (row, index) in note.cells) for row in range(len(cells))]
-        columns.append([_show(*part, scale, places, vary) for part in zip(cells, marks, best, strict=True)])
+        columns.append([_show(column, *part, scale, places, vary) for part in zip(cells, marks, best, strict=True)])
     headers = tuple(_header(column, percent) for column in table.columns)
     rows = tuple(zip(table.rows, zip(*columns, strict=True), strict=True))
     left_out = f"Runs left out: {table.left_out}" if table.left_out else ""
     return Layout(table.keys, headers, rows, _caption(table, vary), tuple(notes), left_out)
 
 
-def _show(cell: Cell, mark: str, best: bool, scale: int, places: int, vary: bool) -> Shown:
+def _show(column: Column, cell: Cell, mark: str, best: bool, scale: int, places: int, vary: bool) -> Shown:
     if cell.mean is None:
         return Shown(cell.problem or "–", marks=mark)
+    if column.key == "front":
+        return Shown("yes" if cell.mean else "no")
     error = "" if cell.error is None else f" ± {_number(cell.error, scale, places)}"
+    if cell.interval is not None:
+        error = " [" + ", ".join(_number(end, scale, places) for end in cell.interval) + "]"
     return Shown(_number(cell.mean, scale, places), error + (f" ({cell.n})" if vary and cell.n else ""), mark, best)
 
 
@@ -100,7 +114,7 @@ def _best(cells: Sequence[Cell], direction: str | None) -> list[bool]:
 
 
 def _header(column: Column, percent: bool) -> str:
-    unit = " (%)" if column.key == "delta_m" or (percent and column.is_bounded) else ""
+    unit = " (%)" if column.key in DELTA_M or (percent and column.is_bounded) else ""
     return column.label + unit + ARROWS[column.direction]
 
 
@@ -108,15 +122,20 @@ def _caption(table: Table, vary: bool) -> str:
     """What the numbers are."""
     counts = {cell.n for row in table.cells for cell in row if cell.n}
     seeds = ", ".join(map(str, table.seeds))
+    spread = "± standard error" if table.spread == "se" else "[95 % bootstrap interval, BCa]"
     if vary:
-        parts = [f"mean ± standard error (number of seeds), seeds {seeds}"]
+        parts = [f"mean {spread} (number of seeds), seeds {seeds}"]
     elif counts == {1}:
-        parts = [f"one seed ({seeds}), so no standard error" if len(table.seeds) == 1 else "one run a cell"]
+        parts = [f"one seed ({seeds}), so no {SPREADS[table.spread]}" if len(table.seeds) == 1 else "one run a cell"]
     else:
-        parts = [f"mean ± standard error over {next(iter(counts), 0)} seeds ({seeds})"]
-    keys = {column.key for column in table.columns}
-    if "delta_m" in keys:
-        parts.append("Δm: mean relative gain over the single-task runs")
+        parts = [f"mean {spread} over {next(iter(counts), 0)} seeds ({seeds})"]
+    if table.spread == "interval" and 1 < min(counts, default=0) < 10:
+        parts.append("with so few seeds a bootstrap interval is too narrow")
+    keys = [column.key for column in table.columns]
+    parts += [f"{DELTA_M[key]}: {MEANING[key]}" for key in keys if key in DELTA_M]
+    if {"delta_m_metrics", "delta_m_tasks"}.intersection(keys):
+        parts.append("the tables of CAGrad, Nash-MTL, FAMO and FairGrad print Δm over metrics with the other sign")
     if "rank" in keys and table.pool:
-        parts.append(f"mean rank among {table.pool} rows over {table.ranked} column{'s' if table.ranked > 1 else ''}")
-    return "; ".join(parts)
+        rows = f"{table.pool} rows" if table.pool == len(table.rows) else f"the {table.pool} rows here that have one"
+        parts.append(f"mean rank among {rows} over {table.ranked} column{'s' if table.ranked > 1 else ''}")
+    return "; ".join([*parts, *table.remarks])

@@ -32,6 +32,6 @@ class Markup:
         return [self.escape(name) for name in (*layout.keys, *layout.headers)]
 
     def notes(self, layout: Layout) -> list[str]:
-        """The footnotes, then the runs that do not count."""
+        """The footnotes, then the runs that do not count and what else is said."""
         notes = [f"{self.mark(note.mark)} {self.escape(note.text)}" for note in layout.notes]
-        return [*notes, *([self.escape(layout.left_out)] if layout.left_out else [])]
+        return [*notes, *map(self.escape, filter(None, (layout.left_out, *layout.lines)))]

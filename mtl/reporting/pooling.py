@@ -3,8 +3,10 @@
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+from mtl.functional.paired import bootstrap_interval
 from mtl.reporting.baselines import Baselines, Gain, is_baseline
 from mtl.reporting.columns import Record, tasks_of
 from mtl.reporting.table import Cell, Column
@@ -23,8 +25,8 @@ def seed_of(record: Record) -> int:
     return int(record["tags.mtl.seed"])
 
 
-def pool(samples: Sequence[Sample], expected: Iterable[int] = ()) -> Cell:
-    """Mean and standard error of one value a seed; a seed that stands twice is refused, not averaged."""
+def pool(samples: Sequence[Sample], expected: Iterable[int] = (), spread: str = "se") -> Cell:
+    """Mean and standard error (`interval`: and its bootstrap interval) of one value a seed; no seed may stand twice."""
     samples = sorted(samples, key=lambda sample: sample.seed)
     seeds = [sample.seed for sample in samples]
     if again := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
@@ -37,26 +39,29 @@ def pool(samples: Sequence[Sample], expected: Iterable[int] = ()) -> Cell:
     notes.append(f"{_seeds(missing)} {'is' if len(missing) == 1 else 'are'} missing" if missing else "")
     values = [sample.value for sample in samples]
     error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 and not nan else None
-    return Cell(statistics.fmean(values), error, len(values), tuple(seeds), notes=tuple(filter(None, notes)))
+    interval = bootstrap_interval(values) if spread == "interval" else None
+    kept = tuple(filter(None, notes))
+    return Cell(statistics.fmean(values), error, len(values), tuple(seeds), notes=kept, interval=interval)
 
 
-def metric_cell(group: Iterable[Record], column: Column, expected: Iterable[int]) -> Cell:
-    """A recorded metric over the runs that train its task."""
+def samples_of(group: Iterable[Record], column: Column) -> list[Sample]:
+    """A recorded metric of the runs that train its task."""
     having = (record for record in group if column.task is None or column.task in tasks_of(record))
     name = f"metrics.{column.key}"
-    return pool([Sample(seed_of(run), float(run.get(name, math.nan)), run) for run in having], expected)
+    return [Sample(seed_of(run), float(run.get(name, math.nan)), run) for run in having]
 
 
-def gain_cell(group: Iterable[Record], baselines: Baselines, expected: Iterable[int]) -> Cell:
+def gain_cell(
+    group: Iterable[Record], baselines: Baselines, kind: str, expected: Iterable[int], spread: str = "se"
+) -> Cell:
     """Delta_m over the runs that have all their baselines; the single-task runs themselves have none."""
-    gains = [(record, baselines.gain(record)) for record in group if not is_baseline(record)]
+    gains = [(record, baselines.gain(record, kind)) for record in group if not is_baseline(record)]
     if twice := sorted({task for _, gain in gains for task in gain.twice}):
         return Cell(problem="baseline twice", notes=(f"more than one single-task run of {' and of '.join(twice)}",))
     samples = [Sample(seed_of(record), gain.value, record) for record, gain in gains if gain.value is not None]
     lacking = [(record, gain) for record, gain in gains if gain.value is None]
-    cell = pool(samples, set(expected).difference(seed_of(record) for record, _ in lacking))
-    notes = cell.notes + tuple(_lacks(lacking))
-    return Cell(cell.mean, cell.error, cell.n, cell.seeds, cell.problem, notes)
+    cell = pool(samples, set(expected).difference(seed_of(record) for record, _ in lacking), spread)
+    return replace(cell, notes=cell.notes + tuple(_lacks(lacking)))
 
 
 def _lacks(lacking: Sequence[tuple[Record, Gain]]) -> Iterable[str]:

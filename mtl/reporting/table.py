@@ -1,8 +1,19 @@
 """What a table of runs is, before anybody decides how it looks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BOUNDED = ("accuracy", "f1", "precision", "recall")
+DELTA_M = {
+    "delta_m": "Δm",
+    "delta_m_metrics": "Δm over metrics",
+    "delta_m_tasks": "Δm over tasks",
+}
+"""The gains over single-task runs, and their names in a header."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +27,7 @@ class Cell:
         seeds: their seeds.
         problem: shown in place of a refused number, such as `seed 0 twice`.
         notes: what a reader should know of it, one sentence each.
+        interval: 95 % bootstrap interval of the mean, where it was asked for.
 
     """
 
@@ -25,6 +37,7 @@ class Cell:
     seeds: tuple[int, ...] = ()
     problem: str = ""
     notes: tuple[str, ...] = ()
+    interval: tuple[float, float] | None = None
 
     @property
     def counts(self) -> bool:
@@ -34,7 +47,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A metric's name as recorded (`test/zh_pos/accuracy`), `delta_m` or `rank`, and which direction is better."""
+    """A metric as recorded (`test/zh_pos/accuracy`) or `delta_m`, `rank`..., and which direction is better."""
 
     key: str
     direction: str | None = None
@@ -43,12 +56,12 @@ class Column:
     @property
     def is_metric(self) -> bool:
         """Whether it is read from the record rather than computed here."""
-        return self.key not in ("delta_m", "rank")
+        return self.key not in (*DELTA_M, "rank", "front")
 
     @property
     def label(self) -> str:
         """The name in a header."""
-        names = {"delta_m": "Δm", "rank": "mean rank"}
+        names = DELTA_M | {"rank": "mean rank", "front": "Pareto front"}
         return names.get(self.key) or self.key.removeprefix("test/").replace("/", " ")
 
     @property
@@ -71,6 +84,8 @@ class Table:
         pool: how many rows were ranked against each other.
         ranked: in how many columns.
         left_out: the runs that do not count, in words.
+        remarks: what else a reader should know of the numbers.
+        spread: `se` or `interval`, what stands beside a mean.
 
     """
 
@@ -82,3 +97,33 @@ class Table:
     pool: int = 0
     ranked: int = 0
     left_out: str = ""
+    remarks: tuple[str, ...] = ()
+    spread: str = "se"
+
+    @classmethod
+    def from_runs(
+        cls,
+        runs: "pd.DataFrame",
+        rows: Sequence[str] = ("prompt", "weighting"),
+        columns: Sequence[str] | None = None,
+        *,
+        baselines: "pd.DataFrame | None" = None,
+        spread: str = "se",
+        pareto: tuple[str, str] | None = None,
+    ) -> "Table":
+        """The table of the runs that `mtl.runs` gives; the arguments are those of `mtl table` and of `summarise`."""
+        from mtl.reporting.cells import summarise
+
+        return summarise(runs, rows, columns, baselines=baselines, spread=spread, pareto=pareto)
+
+    def render(self, form: str = "text", *, digits: int | None = None, percent: bool = True) -> str:
+        """As `text`, `markdown`, `latex`, `csv` or `html`."""
+        from mtl.reporting.formats import render
+
+        return render(self, form, digits=digits, percent=percent)
+
+    def __str__(self) -> str:
+        return self.render()
+
+    def _repr_html_(self) -> str:
+        return self.render("html")

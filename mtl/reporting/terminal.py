@@ -28,5 +28,5 @@ def to_text(layout: Layout, *, colour: bool = False) -> str:
     wide = Console(file=out, width=10_000, force_terminal=colour, color_system="standard" if colour else None)
     wide.print(grid)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
-    star = "; * best" if not colour and any(cell.best for _, cells in layout.rows for cell in cells) else ""
+    star = f"; * {layout.star}" if not colour and any(cell.best for _, cells in layout.rows for cell in cells) else ""
     return "\n".join([*lines, "", layout.caption + star, *map(str.strip, markup.notes(layout)), ""])

@@ -33,7 +33,9 @@ def by_sql(uri: str) -> "BySql | None":
     path = database(uri)
     if path is not None:
         # read-only: MLflow's own file is never changed from here
-        engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True))
+        engine = create_engine(
+            "sqlite://", creator=lambda: sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+        )
     elif uri.startswith("postgresql"):
         engine = create_engine(uri, isolation_level="REPEATABLE READ").execution_options(postgresql_readonly=True)
     else:

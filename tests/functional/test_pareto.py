@@ -30,9 +30,7 @@ def test_hypervolume_counts_the_unit_squares_that_are_dominated(points, higher, 
     costs = [tuple(s * x for s, x in zip(signs, point, strict=True)) for point in points]
     corner = tuple(s * x for s, x in zip(signs, reference, strict=True))
     squares = sum(
-        any(cost[0] <= x and cost[1] <= y for cost in costs)
-        for x in range(-7, corner[0])
-        for y in range(-7, corner[1])
+        any(cost[0] <= x and cost[1] <= y for cost in costs) for x in range(-7, corner[0]) for y in range(-7, corner[1])
     )
     assert hypervolume(np.array(points), reference, higher) == squares
 

@@ -141,7 +141,9 @@ def zoo(store):
         {"test/情感/accuracy": 0.1 + 0.2, "inf": 1.0},
         {},
     ):
-        run = client.create_run(experiment, tags={"mtl.role": "run", "空": "值 'x\"; --", "empty": ""}, start_time=10**12)
+        run = client.create_run(
+            experiment, tags={"mtl.role": "run", "空": "值 'x\"; --", "empty": ""}, start_time=10**12
+        )
         ids.append(run.info.run_id)
         client.log_param(ids[-1], "empty", "")
         client.log_param(ids[-1], f"only.{len(ids)}", "None")
