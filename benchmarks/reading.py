@@ -32,7 +32,7 @@ def make_store(path: Path, runs: int) -> str:
     heads, tags, params, metrics = [], [], [], []
     for number in range(runs):
         run_id = f"{number:032x}"
-        heads.append((run_id, f"run {number}", "FINISHED", 10**12 + number, "active", store.experiment_id))
+        heads.append((run_id, f"run {number}", "FINISHED", 10**12 + number, "active", store.experiment_id, "me"))
         given = {"role": "run", "tasks": ",".join(tasks), "seed": number // 100, "switching": "joint", "trunk": "lstm"}
         given |= {"prompt": f"p{number % 100 // 5}", "weighting": WEIGHTINGS[number % 5], "selection": "last"}
         for task in tasks:
@@ -41,8 +41,8 @@ def make_store(path: Path, runs: int) -> str:
         params += [(f"group.option_{option}", str(rng.randrange(100)), run_id) for option in range(PARAMS)]
         metrics += [(name, rng.random(), 10**12, 0, 100, run_id) for name in names]
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        run_columns = "run_uuid, name, status, start_time, lifecycle_stage, experiment_id"
-        connection.executemany(f"INSERT INTO runs ({run_columns}) VALUES (?, ?, ?, ?, ?, ?)", heads)
+        run_columns = "run_uuid, name, status, start_time, lifecycle_stage, experiment_id, user_id"
+        connection.executemany(f"INSERT INTO runs ({run_columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", heads)
         connection.executemany("INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", tags)
         connection.executemany("INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)", params)
         metric_columns = "key, value, timestamp, is_nan, step, run_uuid"

@@ -13,7 +13,7 @@ from mtl.reporting.layout import SPREADS
 from mtl.reporting.pooling import gain_cell, pool, samples_of, seed_of
 from mtl.reporting.ranks import mean_ranks
 from mtl.reporting.table import DELTA_M, Cell, Column, Table
-from mtl.reporting.usable import finished, selection, shown
+from mtl.reporting.usable import selection, shown, single_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,14 +54,14 @@ def summarise(
     seeds = tuple(sorted({seed_of(record) for record in records}))
     expected = () if "seed" in rows else seeds
     every = all_metrics(records, metrics)
-    single_task = Baselines(finished(runs if baselines is None else baselines).to_dict("records"), every)
+    single = Baselines(single_task(runs if baselines is None else baselines), every)
     if {"delta_m_metrics", "delta_m_tasks"}.intersection(column.key for column in wanted):
         parts = [f"{task}: {', '.join(c.key.rsplit('/', 1)[-1] for c in found)}" for task, found in every.items()]
         remarks.append(f"metrics in Δm over metrics and over tasks: {'; '.join(parts)}")
 
     def cell(column: Column, group: Sequence[Record], spread: str = spread) -> Cell:
         if column.key in DELTA_M:
-            return gain_cell(group, single_task, column.key, expected, spread)
+            return gain_cell(group, single, column.key, expected, spread)
         return pool(samples_of(group, column), expected, spread) if column.is_metric else Cell()
 
     cells = [[cell(column, group) for column in wanted] for group in groups.values()]

@@ -67,7 +67,9 @@ def resolve(records: Sequence[Record], wanted: Sequence[str] | None, metrics: It
     by_name = {column.task: column for column in reversed(known)} | short | by_name
     for name in wanted:
         if name not in by_name:
-            raise MtlError(f"columns: '{name}' is not recorded. {_near(name, sorted(short))}")
+            raise MtlError(
+                f"columns: '{name}' is not recorded. {_near(name, sorted({*short, *(c.task for c in known if c.task)}))}"
+            )
     return [by_name[name] for name in dict.fromkeys(wanted)]
 
 

@@ -17,7 +17,7 @@ from mtl.reporting.cells import grouped
 from mtl.reporting.columns import Record, all_metrics, labels, primaries, resolve
 from mtl.reporting.pooling import Sample, pool, samples_of, seed_of
 from mtl.reporting.table import DELTA_M, Column
-from mtl.reporting.usable import finished, selection, shown
+from mtl.reporting.usable import selection, shown, single_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,9 +130,7 @@ def compare(
         raise MtlError(f"metric: '{bad[0]}' can't be compared: it has no better direction, or is no score of a run")
     groups = grouped(labels(usable, by), records)
     _require_baseline(baseline, by, groups)
-    single = Baselines(
-        finished(runs if baselines is None else baselines).to_dict("records"), all_metrics(records, names)
-    )
+    single = Baselines(single_task(runs if baselines is None else baselines), all_metrics(records, names))
     scores = {(row, column): _scores(groups[row], column, single) for row in groups for column in columns}
     of = {row: tuple(baseline.get(key, part) for key, part in zip(by, row, strict=True)) for row in groups}
     lines = [

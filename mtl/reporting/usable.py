@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mtl.errors import MtlError
+from mtl.reporting.columns import Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +17,12 @@ SELECTION = {"last": "model after the last step", "best": "model that was best o
 def finished(runs: "pd.DataFrame") -> "pd.DataFrame":
     """The finished runs that have the tags of this version of mtl."""
     return runs[(runs["status"] == "FINISHED") & readable(runs)]
+
+
+def single_task(runs: "pd.DataFrame") -> "list[Record]":
+    """The finished single-task runs."""
+    usable = finished(runs)
+    return usable[usable["tags.mtl.switching"] == "single"].to_dict("records") if "tags.mtl.switching" in usable else []
 
 
 def readable(runs: "pd.DataFrame") -> "pd.Series":

@@ -92,7 +92,7 @@ class BySql:
         with self._engine.connect() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN")
-            return [list(connection.execute(text(query), values)) for query in queries]
+            return [list(connection.execute(text(query), values).fetchall()) for query in queries]
 
 
 def _stage(deleted: bool) -> str:
