@@ -67,9 +67,8 @@ def resolve(records: Sequence[Record], wanted: Sequence[str] | None, metrics: It
     by_name = {column.task: column for column in reversed(known)} | short | by_name
     for name in wanted:
         if name not in by_name:
-            raise MtlError(
-                f"columns: '{name}' is not recorded. {_near(name, sorted({*short, *(c.task for c in known if c.task)}))}"
-            )
+            there = sorted({*short, *(column.task for column in known if column.task)})
+            raise MtlError(f"columns: '{name}' is not recorded. {_near(name, there)}")
     return [by_name[name] for name in dict.fromkeys(wanted)]
 
 

@@ -12,9 +12,9 @@ from mtl.reporting.table import DELTA_M, Cell, Column, Table
 ARROWS = {"max": " ↑", "min": " ↓", None: ""}
 SPREADS = {"se": "standard error", "interval": "bootstrap interval"}
 MEANING = {
-    "delta_m": "mean relative gain over the single-task runs, the primary metric of each task",
-    "delta_m_metrics": "the same, the mean over all metrics of all tasks",
-    "delta_m_tasks": "the same, the mean over tasks of the mean over a task's metrics",
+    "delta_m": "mean relative gain over the single-task runs, primary metric of each task",
+    "delta_m_metrics": "relative gain over the single-task runs, mean over all metrics of all tasks",
+    "delta_m_tasks": "relative gain over the single-task runs, mean over tasks of the mean over a task's metrics",
 }
 
 
@@ -125,10 +125,12 @@ def _caption(table: Table, vary: bool) -> str:
     spread = "± standard error" if table.spread == "se" else "[95 % bootstrap interval, BCa]"
     if vary:
         parts = [f"mean {spread} (number of seeds), seeds {seeds}"]
+    elif not counts:
+        parts = [f"seeds {seeds}"]
     elif counts == {1}:
         parts = [f"one seed ({seeds}), so no {SPREADS[table.spread]}" if len(table.seeds) == 1 else "one run a cell"]
     else:
-        parts = [f"mean {spread} over {next(iter(counts), 0)} seeds ({seeds})"]
+        parts = [f"mean {spread} over {next(iter(counts))} seeds ({seeds})"]
     if table.spread == "interval" and 1 < min(counts, default=0) < 10:
         parts.append("with so few seeds a bootstrap interval is too narrow")
     keys = [column.key for column in table.columns]

@@ -37,7 +37,10 @@ def by_sql(uri: str) -> "BySql | None":
             "sqlite://", creator=lambda: sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
         )
     elif uri.startswith("postgresql"):
-        engine = create_engine(uri, isolation_level="REPEATABLE READ").execution_options(postgresql_readonly=True)
+        try:
+            engine = create_engine(uri, isolation_level="REPEATABLE READ").execution_options(postgresql_readonly=True)
+        except (ImportError, SQLAlchemyError):
+            return None
     else:
         return None
     try:

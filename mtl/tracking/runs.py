@@ -51,7 +51,7 @@ def read_runs(uri: str, experiment: str, *, sweep: str | None = None) -> "pd.Dat
 
     try:
         return _read(ByClient(uri), uri, experiment, sweep)
-    except (MlflowException, SQLAlchemyError) as error:
+    except (MlflowException, SQLAlchemyError, ImportError) as error:
         raise MtlError(f"the store {_public(uri)} cannot be read: {str(error).splitlines()[0]}") from error
 
 

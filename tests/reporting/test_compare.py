@@ -178,3 +178,14 @@ def test_the_caption_names_pairs_family_and_selection(study):
         "selection of the model: not recorded",
     ):
         assert said in caption, said
+
+
+def test_seeds_that_only_the_baseline_lacks_are_named_too(runs):
+    for seed in range(4):
+        runs.add({"news": 0.5 + 0.1 * seed}, seed=seed, weighting="mgda")
+        if seed:
+            runs.add({"news": 0.4}, seed=seed, weighting="equal")
+    (line,) = compare(runs.frame, {"weighting": "equal"}).lines
+    assert (line.seeds, line.unpaired) == ((1, 2, 3), (0,))
+    assert line.mean == pytest.approx(0.7)
+    assert "left out, without a partner or a number: seed 0" in compare(runs.frame, {"weighting": "equal"}).render()

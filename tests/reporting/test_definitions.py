@@ -78,7 +78,7 @@ def test_the_definitions_the_pool_and_the_selection_are_named(table):
     layout = lay_out(table)
     assert layout.headers[-3:] == ("Δm over metrics (%) ↑", "Δm over tasks (%) ↑", "mean rank ↓")
     for said in (
-        "Δm over metrics: the same, the mean over all metrics of all tasks",
+        "Δm over metrics: relative gain over the single-task runs, mean over all metrics of all tasks",
         "segmentation: f1, accuracy",
         "with the other sign",
         "mean rank among 12 rows over 9 columns",

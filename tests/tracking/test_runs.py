@@ -219,6 +219,11 @@ def test_reading_does_not_write_to_the_store(store):
         connection.exec_driver_sql("DELETE FROM runs")
 
 
+@pytest.mark.parametrize("uri", ["postgresql+nosuch://me@localhost/none", "http://localhost:1"])
+def test_an_address_that_is_not_for_sql_is_left_to_the_client(uri):
+    assert by_sql(uri) is None
+
+
 def test_says_that_there_is_no_store_and_makes_none(tmp_path):
     with pytest.raises(MtlError, match="no record yet"):
         read_runs(f"sqlite:///{tmp_path}/mlflow.db", "chinese")
