@@ -175,6 +175,9 @@ def check(config: Config) -> None:
         raise MtlError(f"trainer.devices should be 1: a run uses one device. Found {config['trainer']['devices']}")
     if config["selection"] not in ("last", "best"):
         raise MtlError(f"selection should be last or best. Found '{config['selection']}'")
+    model = config["tracking"]["model"]
+    if not isinstance(model, bool) and not (isinstance(model, str) and model):
+        raise MtlError(f"tracking.model should be true, false or the name of a registered model. Found {model!r}")
     if not config["tasks"]:
         raise MtlError("task should name at least one task. Found none")
     if config["gradients"] not in get_args(Where):

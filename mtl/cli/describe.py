@@ -74,6 +74,16 @@ def data_report(run: "Run") -> tuple[str, dict[str, float], list[str]]:
     return "\n".join([*lines, "", *notes]) + "\n", values, remarks
 
 
+def examples(run: "Run") -> list[str]:
+    """Two texts that the tasks are asked of, of different corpora where there are two."""
+    found = {}
+    for announced in run.tasks.values():
+        labelled = announced.labelled
+        found[id(labelled.corpus)] = [labelled.corpus.texts[row] for row in labelled.rows["test"][:2]]
+    firsts, seconds = [texts[0] for texts in found.values()], [texts[-1] for texts in found.values()]
+    return list(dict.fromkeys([*firsts, *seconds]))[:2]
+
+
 @cache
 def say(remark: str) -> None:
     """A line for the user that is no result: to standard error, once a process."""

@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mtl.cli.build import Run, build, check, make_specs
-from mtl.cli.describe import data_report, flat, run_name, say, tags
+from mtl.cli.describe import data_report, examples, flat, run_name, say, tags
 from mtl.cli.identity import run_key
 from mtl.cli.sweep import DONE, KNOWN, parent_of
 from mtl.errors import MtlError
@@ -22,6 +22,7 @@ from mtl.tracking.baselines import baseline_scores, run_delta_m
 from mtl.tracking.callback import Record
 from mtl.tracking.earlier import at_work, earlier_run, end_abandoned, join_sweep
 from mtl.tracking.environment import git_state, packages
+from mtl.tracking.model import record_model, register
 from mtl.tracking.recorder import Recorder
 from mtl.tracking.store import open_store, tracking_uri
 from mtl.training.loaders import EvaluationLoader
@@ -75,13 +76,24 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
         _describe(recorder, config, run)
         checkpoint = _train(config, run, trainer, folder)
         trainer.test(run.module, EvaluationLoader(run.tasks, "test"), verbose=False)
-        recorder.artifact(checkpoint, "checkpoints")
+        if tracking["model"]:
+            record_model(recorder, checkpoint, examples(run))
         for file in predictions.files:
             recorder.artifact(file, "predictions")
         scores = _scores(config, run, trainer, recorder)
+    if isinstance(tracking["model"], str):
+        _register(store.uri, recorder.run_id, tracking["model"])
     said = ", ".join(f"{task} {run.module.tasks[task].metric} {value:.4f}" for task, value in scores.items())
     print(f"{name}: {said}  ({time.perf_counter() - began:.0f} s, run {recorder.run_id})", flush=True)
     return DONE
+
+
+def _register(uri: str, run_id: str, name: str) -> None:
+    """Enter the model in the registry; a store that can't do it now costs no run."""
+    try:
+        say(f"run {run_id} is models:/{name}/{register(uri, run_id, name)}")
+    except MtlError as error:
+        say(f"{error}; `mtl register {run_id} {name}` does it later")
 
 
 def _settle(config: Config) -> None:
