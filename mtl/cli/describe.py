@@ -25,6 +25,8 @@ def tags(config: Mapping[str, Any], chosen: Mapping[str, str], run: "Run", key: 
     found = {f"mtl.{group}": chosen[group] for group in ("prompt", "weighting", "switching", "trunk")}
     found |= {
         "mtl.role": "run",
+        "mlflow.source.name": "mtl train",
+        "mlflow.source.type": "LOCAL",
         "mtl.key": key,
         "mtl.tasks": ",".join(tasks),
         "mtl.seed": str(config["seed"]),

@@ -37,6 +37,7 @@ class SweepRecord(Callback):
 
     def on_multirun_start(self, config: "DictConfig", **_: Any) -> None:
         """Make the parent run and leave its id for the jobs."""
+        from mtl.cli.sweep_note import note_table, sweep_name
         from mtl.tracking.earlier import at_work, end_abandoned
         from mtl.tracking.recorder import parent_run
         from mtl.tracking.store import open_store, tracking_uri
@@ -49,10 +50,12 @@ class SweepRecord(Callback):
             raise NoParentError(error) from error
         end_abandoned(store)
         params = (config.hydra.sweeper.params or {}).items()
-        words = " ".join([*config.hydra.overrides.task, *(f"{key}={value}" for key, value in params)])
+        given = [*config.hydra.overrides.task, *(f"{key}={value}" for key, value in params)]
+        words = " ".join(given)
         tags = {"mtl.overrides": words[:5000], "mlflow.note.content": f"`mtl train -m {words}`"}
         _open.enter_context(at_work(folder))
-        parent = _open.enter_context(parent_run(store, f"sweep {folder.name}", {**tags, "mtl.folder": str(folder)}))
+        parent = _open.enter_context(parent_run(store, sweep_name(given), {**tags, "mtl.folder": str(folder)}))
+        _open.callback(note_table, parent, given)
         _sweeps.append(folder)
         (folder / PARENT).write_text(parent.run_id, encoding="utf-8")
         print(f"sweep {parent.run_id} in experiment {tracking.experiment}", flush=True)

@@ -32,7 +32,8 @@ def git_state(folder: Path) -> tuple[dict[str, str], str]:
         diff = git("diff", "HEAD")
     except (OSError, subprocess.TimeoutExpired):
         return {}, ""
-    return {"mtl.git_commit": commit, "mtl.git_dirty": str(bool(git("status", "--porcelain"))).lower()}, diff
+    dirty = str(bool(git("status", "--porcelain"))).lower()
+    return {"mtl.git_commit": commit, "mlflow.source.git.commit": commit, "mtl.git_dirty": dirty}, diff
 
 
 @cache
