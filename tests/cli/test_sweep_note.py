@@ -17,6 +17,7 @@ def test_what_is_swept_is_what_has_several_values():
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_of_a_sweep_shows_its_command_and_its_table(mtl, folder):
+    assert mtl("train", TASKS, "weighting=rlw").code == 0
     done = mtl("train", "-m", TASKS, "weighting=equal,uncertainty", "seed=0,1")
     assert done.code == 0, done.err
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
@@ -30,6 +31,7 @@ def test_the_page_of_a_sweep_shows_its_command_and_its_table(mtl, folder):
     table = mtl("table", "mtl", "--sweep", "last", "--rows", "weighting", "--format", "markdown").out.strip()
     assert table in note
     assert [line for line in note.splitlines() if line.startswith("| uncertainty")]
+    assert "rlw" not in note
     children = [run for run in runs if run is not sweep]
     assert {run.data.tags["mlflow.source.name"] for run in children} == {"mtl train"}
     assert Path(folder / "multirun").exists()

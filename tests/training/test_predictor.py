@@ -4,6 +4,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from mtl.data.kinds import Answer
 from mtl.errors import MtlError
 from mtl.model.lstm import LSTM
 from mtl.model.multitask import MultiTaskModel
@@ -15,7 +16,7 @@ from mtl.strategies.weighting.equal import Equal
 from mtl.training.loaders import EvaluationLoader
 from mtl.training.module import MultiTaskModule
 from mtl.training.predictions import said
-from mtl.training.predictor import Predictor
+from mtl.training.predictor import Predictor, tidy
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 LENGTHS = {"NoPrompt": 9, "Keyword": 10, "Phrase": 10, "Feature": 25}
@@ -77,3 +78,29 @@ def test_only_the_tasks_asked_for_answer_and_an_unknown_one_is_an_error(four_kin
 def test_tags_are_one_a_character(four_kinds, announced):
     _, _, predictor = made(Keyword(), four_kinds, announced)
     assert [len(answers["tags"].value) for answers in predictor.answer(["甲乙丙丁", "丁"])] == [4, 1]
+
+
+def test_many_texts_are_answered_as_each_alone_and_in_their_order(four_kinds, announced, monkeypatch):
+    monkeypatch.setattr("mtl.training.predictor.TEXTS_AT_ONCE", 3)
+    _, _, predictor = made(NoPrompt(), four_kinds, announced)
+    texts = ["甲乙丙丁戊甲乙", "丁", "乙丙甲", "戊戊戊戊戊", "甲丁", "丙", "丁丁丁丁"]
+    asked = [["mood", "tags"], ["tags"], ["topics", "mood"], ["stars"], ["mood"], ["tags", "mood"], ["mood"]]
+    for text, names, answers in zip(texts, asked, predictor.answer_each(texts, asked), strict=True):
+        assert list(answers) == names
+        for name, answer in predictor.answer([text], names)[0].items():
+            assert answers[name].value == (pytest.approx(answer.value) if name == "stars" else answer.value)
+            assert answers[name].probability == pytest.approx(answer.probability, abs=1e-6)
+
+
+def test_a_tidy_table_writes_each_sort_of_answer():
+    answers = [
+        {"mood": Answer("good", 0.75), "stars": Answer(2.5)},
+        {"tags": Answer(["B-X", "O"], [0.5, 0.25]), "topics": Answer([], [])},
+    ]
+    table = tidy(["甲", "乙丙"], answers)
+    assert table.astype(object).where(table.notna(), None).to_numpy().tolist() == [
+        [0, "甲", "mood", "good", 0.75, None],
+        [0, "甲", "stars", "2.5", None, None],
+        [1, "乙丙", "tags", '["B-X", "O"]', None, "[0.5, 0.25]"],
+        [1, "乙丙", "topics", "[]", None, "[]"],
+    ]
