@@ -27,19 +27,22 @@ def sweep_name(words: Sequence[str]) -> str:
 
 
 def note_table(parent: "Recorder", words: Sequence[str]) -> None:
-    """Put the command and the sweep's table into the description of its parent run; never the end of a sweep."""
+    """Put the sweep's table (first: MLflow folds long descriptions) and its command on its parent run's page.
+
+    Whatever goes wrong here, the sweep ends as it would have ended.
+    """
     rows = [name for name in swept(words) if name not in ("seed", "task", "switching.task")] or ROWS
     experiment = parent.store.experiment
     try:
         page = _table(parent.store.uri, experiment, parent.run_id, rows)
         again = f"`mtl table {experiment} --sweep {parent.run_id[:8]} --rows {','.join(rows)}`"
-        said = [page, f"Mean and standard error over the seeds: {again}"]
+        said = [page, f"The same table: {again}"]
     except MtlError as error:
         said = [f"No table: {error}"]
     except Exception as error:
         say(f"the sweep's table is not in its description: {error}")
         return
-    parent.tags({"mlflow.note.content": "\n\n".join([f"`mtl train -m {' '.join(words)}`", *said])})
+    parent.tags({"mlflow.note.content": "\n\n".join([*said, f"Its runs: `mtl train -m {' '.join(words)}`"])})
 
 
 def _table(uri: str, experiment: str, parent: str, rows: Sequence[str]) -> str:

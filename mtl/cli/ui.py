@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"the store is a server: open {uri}")
         return 0
     print(f"serving {uri} at http://{args.host}:{args.port} (Ctrl-C stops it)", flush=True)
+    print("choose 'Model training' at the upper left: MLflow opens with its pages for language models", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     try:
         return subprocess.run([*command, "--host", args.host, "--port", str(args.port)], check=False).returncode

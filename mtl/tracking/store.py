@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SQLITE = "sqlite:///"
-KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""MLflow shows its pages for training, and not those for language model applications."""
 
 
 def tracking_uri(uri: str | None = None) -> str:
@@ -59,7 +57,7 @@ def open_store(uri: str, experiment: str) -> Store:
             found = client.get_experiment_by_name(experiment)
             if found is None:
                 beside = None if path is None else str(path.parent / "mlartifacts" / experiment.replace("/", "_"))
-                identity = client.create_experiment(experiment, artifact_location=beside, tags=KIND)
+                identity = client.create_experiment(experiment, artifact_location=beside)
             elif found.lifecycle_stage == "deleted":
                 raise MtlError(f"experiment '{experiment}' was deleted in {uri}; restore it or name another")
             else:
