@@ -43,7 +43,7 @@ def test_the_record_holds_all_that_the_design_names(mtl, folder):
     steps = [point.step for point in client.get_metric_history(run["run_id"], "train/reviews/loss")]
     assert steps == [4, 8, 12]
     files = {file.path for file in client.list_artifacts(run["run_id"])}
-    assert {"config.yaml", "packages.txt", "checkpoints", "predictions", "data.md"} <= files
+    assert {"config.yaml", "packages.txt", "model", "predictions", "data.md"} <= files
     inputs = client.get_run(run["run_id"]).inputs.dataset_inputs
     assert {entry.dataset.name for entry in inputs} == {"reviews", "names"}
 
