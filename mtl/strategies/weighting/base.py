@@ -2,8 +2,8 @@
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -18,11 +18,13 @@ class Signals:
 
     Args:
         tasks: K positions of the step's tasks in the run's list of tasks (long).
-        losses: K task losses, detached.
+        losses: K task losses, detached, after the transform where there is one.
         step: optimiser steps taken so far.
         total_steps: optimiser steps the run will take.
         epoch: passes over the largest task so far.
         gramian: K x K inner products of the task gradients, where the weighting `needs_gramian`.
+        plain: K losses before the transform; `None`: there is no transform.
+        slopes: K slopes of the transform, by which all gradients are multiplied; `None`: there is no transform.
 
     """
 
@@ -32,12 +34,22 @@ class Signals:
     total_steps: int = 1
     epoch: int = 0
     gramian: Tensor | None = None
+    plain: Tensor | None = None
+    slopes: Tensor | None = None
 
     def require_gramian(self) -> Tensor:
         """The Gramian, for those that cannot do without."""
         if self.gramian is None:
             raise ValueError("This weighting needs the Gramian of the task gradients. Found none in the signals")
         return self.gramian
+
+    def subset(self, kept: Sequence[int]) -> "Signals":
+        """Those of some of the K tasks, by place in the step."""
+        index = torch.tensor(kept, dtype=torch.long, device=self.losses.device)
+        cut = {name: getattr(self, name) for name in ("tasks", "losses", "plain", "slopes")}
+        cut = {name: value if value is None else value[index] for name, value in cut.items()}
+        gramian = None if self.gramian is None else self.gramian[index][:, index]
+        return replace(self, gramian=gramian, **cut)
 
 
 class Weighting(nn.Module):
@@ -57,7 +69,9 @@ class Weighting(nn.Module):
     learning_rate: float | None = None
     """Of the weighting's own parameters; `None`: the model's."""
     fallbacks: Tensor
-    """Steps in which the solver found no weights and equal ones took their place."""
+    """Steps in which the solver found no weights, and the last or equal ones took their place."""
+    last: Tensor
+    """T weights of the last solution; nan for a task without one. Of those that fall back on it."""
 
     def __init__(self, tasks: Mapping[str, str]) -> None:
         super().__init__()
@@ -77,11 +91,30 @@ class Weighting(nn.Module):
         """Whether this very step needs the Gramian: always or never, unless old weights are kept for some steps."""
         return self.needs_gramian
 
+    def total(self, tasks: int) -> float:
+        """What the weights of `tasks` alike tasks of a step come to."""
+        return float(tasks) if self.scale == "sum" else 1.0
+
+    def or_last(self, signals: Signals, weights: Tensor) -> Tensor:
+        """The K weights; where a solver found none (nan), the last ones it found for these tasks, as the authors' codes
+        do: counted. Before there are any, equal ones, with a warning once a run.
+        """
+        if bool(weights.isfinite().all()):
+            self.last[signals.tasks] = weights.to(self.last)
+            return weights
+        last = self.last[signals.tasks].to(weights)
+        return self._counted("those of its last solution, equal ones before there was one", weights, last)
+
     def or_equal(self, weights: Tensor) -> Tensor:
         """The K weights; where a solver found none (nan), equal ones instead: counted, and warned about once a run."""
         if bool(weights.isfinite().all()):
             return weights
+        return self._counted("equal ones", weights, weights)
+
+    def _counted(self, what: str, weights: Tensor, instead: Tensor) -> Tensor:
         if not self.fallbacks:
-            warnings.warn(f"{type(self).__name__} found no weights in a step and took equal ones", stacklevel=2)
+            warnings.warn(f"{type(self).__name__} found no weights in a step and took {what}", stacklevel=3)
         self.fallbacks += 1
+        if bool(instead.isfinite().all()):
+            return instead
         return torch.full_like(weights, 1.0 if self.scale == "sum" else 1 / len(weights))

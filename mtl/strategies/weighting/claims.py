@@ -6,7 +6,8 @@ from enum import Enum, auto
 class Claim(Enum):
     """A property of the weights w of the K tasks of a step, and of the direction d = sum_i w_i g_i that they give.
 
-    A claim is about the weights that were found: where `fallbacks` was counted up, equal weights stand in for them.
+    A claim is about the weights that were found: where `fallbacks` was counted up, older or equal weights stand in for
+    them, which promise nothing (opposite gradients under Nash-MTL, FairGrad and IMTL-G; a Gramian that is not finite).
     """
 
     NONNEGATIVE = auto()

@@ -14,6 +14,10 @@ class Equal(Weighting):
     def __init__(self, tasks: Mapping[str, str]) -> None:
         super().__init__(tasks)
 
+    def total(self, tasks: int) -> float:
+        """Less than 1 where a task of the run is absent: it counts as one without gradient."""
+        return tasks / len(self.tasks)
+
     def forward(self, signals: Signals) -> Tensor:
         """1/T for each task of the step."""
         return torch.full_like(signals.losses, 1 / len(self.tasks))

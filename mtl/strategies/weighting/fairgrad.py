@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from mtl.functional.bargaining import bargain
@@ -13,8 +14,9 @@ from mtl.strategies.weighting.claims import Claim
 class FairGrad(Weighting):
     """G w = w^(-1/alpha). alpha -> 0 is equal weights, 1 is Nash-MTL, 2 minimum potential delay, infinity max-min.
 
-    Equal weights of 1 where there is no solution (opposite gradients, nothing finite), counted. The official code
-    multiplies by K and clips to norm 1; LibMTL does neither, nor does this.
+    Where there is no solution (opposite gradients, nothing finite) the last weights stay, 1 in the first step; counted.
+    The official code takes what `scipy.least_squares` stopped at, multiplies by K and clips to norm 1; LibMTL does
+    neither of the last two, nor does this.
 
     Args:
         tasks: the run's tasks and their kinds.
@@ -38,7 +40,8 @@ class FairGrad(Weighting):
         if not alpha > 0:
             raise ValueError(f"`alpha` should be positive. Found {alpha}")
         self.alpha = alpha
+        self.register_buffer("last", torch.full((len(self.tasks),), torch.nan))
 
     def forward(self, signals: Signals) -> Tensor:
         """K weights above 0."""
-        return self.or_equal(bargain(signals.require_gramian(), self.alpha))
+        return self.or_last(signals, bargain(signals.require_gramian(), self.alpha))

@@ -25,6 +25,10 @@ class Fixed(Weighting):
         chosen = leading(self.tasks, 0, lead) if weights is None else vector(self.tasks, weights)
         self.register_buffer("weights", chosen)
 
+    def total(self, tasks: int) -> float:
+        """Their mean for each of the step's tasks."""
+        return tasks * float(self.weights.mean())
+
     def forward(self, signals: Signals) -> Tensor:
         """The weights of the step's tasks."""
         return self.weights[signals.tasks]

@@ -14,6 +14,7 @@ from mtl.strategies.weighting.claims import Claim
 class IMTL(Weighting):
     """w_i = a_i exp(s_i), with a the weights of IMTL-G for the scaled losses exp(s_i) L_i; s learns as in IMTL-L.
 
+    Where IMTL-G has no weights, the last a stay, equal ones in the first step; counted.
     Tables name IMTL-G what LibMTL runs under the name IMTL: this hybrid is LibMTL's.
 
     Args:
@@ -35,12 +36,13 @@ class IMTL(Weighting):
         if not learning_rate > 0:
             raise ValueError(f"`learning_rate` should be positive. Found {learning_rate}")
         self.learning_rate = learning_rate
+        self.register_buffer("last", torch.full((len(self.tasks),), torch.nan))
         self.log_scales = nn.Parameter(torch.zeros(len(self.tasks)))
 
     def forward(self, signals: Signals) -> Tensor:
         """K weights, without gradient: s learns through the penalty."""
         scales = self.log_scales.detach()[signals.tasks].exp()
-        return scales * self.or_equal(imtl_g(signals.require_gramian() * torch.outer(scales, scales)))
+        return scales * self.or_last(signals, imtl_g(signals.require_gramian() * torch.outer(scales, scales)))
 
     def penalty(self, signals: Signals) -> Tensor:
         """Minus the sum of s_i, with the slope exp(s_i) L_i - 1 in each s_i."""

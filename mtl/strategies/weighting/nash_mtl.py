@@ -14,13 +14,11 @@ from mtl.strategies.weighting.claims import Claim
 class NashMTL(Weighting):
     """The Nash bargaining solution, G w = 1 / w: the unique minimum of w'Gw/2 - sum ln w_i, by Newton's method.
 
-    The reference code solves a sequence of convex programs with ECOS for at most 20 rounds; where ECOS is missing it
-    falls silently back to w = 1. Here a step without a solution (opposite gradients, nothing finite) takes w = 1 too,
-    and is counted. It also clips the gradient to norm 1, which is the trainer's business: |J'w|^2 = K always.
-
-    Args:
-        tasks: the run's tasks and their kinds.
-        every: steps for which weights are kept (50 makes it as cheap as equal weights); they start at 1.
+    The reference code solves a sequence of convex programs with ECOS for at most 20 rounds; where it fails it keeps the
+    last weights, which start at w = 1 (and stay there, unseen, where ECOS is missing). Here too a step without a
+    solution (opposite gradients, nothing finite) keeps the last weights, and is counted. The reference also clips the
+    gradient to norm 1, which is the trainer's business: |J'w|^2 = K always. `weigh_every=50`, the paper's remedy for
+    the cost, holds the weights between.
 
     """
 
@@ -35,22 +33,11 @@ class NashMTL(Weighting):
     )
     scale: ClassVar = "sum"
     needs_gramian = True
-    weights: Tensor
 
-    def __init__(self, tasks: Mapping[str, str], every: int = 1) -> None:
+    def __init__(self, tasks: Mapping[str, str]) -> None:
         super().__init__(tasks)
-        if every < 1:
-            raise ValueError(f"`every` should be at least 1. Found {every}")
-        self.every = every
-        self.register_buffer("weights", torch.ones(len(self.tasks)))
-
-    def wants_gramian(self, step: int) -> bool:
-        """In every `every`-th step."""
-        return step % self.every == 0
+        self.register_buffer("last", torch.full((len(self.tasks),), torch.nan))
 
     def forward(self, signals: Signals) -> Tensor:
-        """K weights above 0."""
-        if self.wants_gramian(signals.step):
-            weights = self.or_equal(bargain(signals.require_gramian()))
-            self.weights[signals.tasks] = weights.to(self.weights)
-        return self.weights[signals.tasks]
+        """K weights, not below 0."""
+        return self.or_last(signals, bargain(signals.require_gramian()))

@@ -72,6 +72,10 @@ class Scheduled(Weighting):
         self.shape: Shape = shape
         self.cycles = cycles
 
+    def total(self, tasks: int) -> float:
+        """The mean of the first point for each of the step's tasks."""
+        return tasks * float(self.points[0].mean())
+
     def forward(self, signals: Signals) -> Tensor:
         """The weights at this step, of the step's tasks."""
         progress = min(signals.step / max(signals.total_steps - 1, 1), 1.0)

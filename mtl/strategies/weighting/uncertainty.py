@@ -1,6 +1,7 @@
 """Uncertainty weighting (Kendall, Gal and Cipolla 2018, equations 5 to 10): tasks weighted by a learned variance."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ class Uncertainty(Weighting):
 
     """
 
+    scale: ClassVar = "sum"
     factors: Tensor
 
     def __init__(self, tasks: Mapping[str, str], learning_rate: float = 0.025) -> None:

@@ -9,6 +9,7 @@ from torchjd import aggregation, scalarization
 
 from mtl.functional.mgda import min_norm
 from mtl.functional.pcgrad import random_order
+from mtl.strategies.weighting.adjusted import adjusted
 from mtl.strategies.weighting.aligned_mtl import AlignedMTL
 from mtl.strategies.weighting.base import Signals
 from mtl.strategies.weighting.claims import Claim
@@ -278,7 +279,7 @@ def test_23_nash_takes_a_task_without_gradient():
 
 
 def test_nash_keeps_its_weights_between_solutions(gramian):
-    weighting = NashMTL(FOUR, every=3)
+    weighting = adjusted(NashMTL(FOUR), every=3)
     assert [weighting.wants_gramian(number) for number in range(5)] == [True, False, False, True, False]
     first = weighting(step(torch.ones(4), gramian, 0))
     assert torch.equal(weighting(step(torch.ones(4), None, 1)), first)
@@ -311,7 +312,6 @@ def test_uncertainty_log_is_at_rest_where_the_loss_says():
         (FAMO, {"decay": -1}),
         (MGDA, {"normalize": "l1"}),
         (MGDA, {"solver": "qp"}),
-        (NashMTL, {"every": 0}),
         (FairGrad, {"alpha": 0}),
         (GradVac, {"beta": 2}),
         (GradNorm, {"alpha": -1}),
