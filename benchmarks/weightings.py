@@ -141,7 +141,9 @@ def ours(work: Work, weighting: Weighting, where: Where) -> Step:
 
     def step(batch: Batch) -> Tensor:
         if weighting.needs_gramian:
-            told, _, total = weigh_gradients(model, batch, losses, weighting, signals, where)
+            done = weigh_gradients(model, batch, losses, weighting, signals, where)
+            assert done is not None
+            told, _, total = done
         else:
             outputs = model(batch)
             losses_K = torch.stack([losses[task](outputs[task], rows.targets) for task, rows in batch.tasks.items()])

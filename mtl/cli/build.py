@@ -18,9 +18,14 @@ from mtl.errors import MtlError, choices
 from mtl.model.multitask import MultiTaskModel
 from mtl.prompts.base import Prompt
 from mtl.strategies.switching.base import Switching
+from mtl.strategies.transform.base import Transform
+from mtl.strategies.transform.none import Identity
+from mtl.strategies.weighting.adjusted import Reduction, adjusted
+from mtl.strategies.weighting.base import Weighting
 from mtl.training.gradients import Where
 from mtl.training.loaders import StepLoader
 from mtl.training.module import MakeOptimizer, MultiTaskModule
+from mtl.training.soundness import OnNan
 
 Config = Mapping[str, Any]
 
@@ -92,19 +97,38 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         "tasks": [task.state() for task in tasks.values()],
         "prompt": prompt.state(),
     }
+    kinds = {name: task.kind.name for name, task in tasks.items()}
     module = MultiTaskModule(
         make_model(config, tasks, len(vocabulary)),
         tasks,
-        instantiate("weighting", config["weighting"], tasks={name: task.kind.name for name, task in tasks.items()}),
+        make_weighting(config, kinds),
         make_optimizer(config),
         config["steps"],
         payload,
         config["gradients"],
+        make_transform(config, kinds),
+        config["weight_heads"],
+        config["on_nan"],
     )
     _check_features(config, module, announced)
     keys = {name: baseline_key(config, name, reads_tokens(config), specs[name].source.key) for name in tasks}
     loader = StepLoader(announced, switching, config["steps"], config["seed"])
     return Run(announced, prompt, vocabulary, switching, module, loader, keys)
+
+
+def make_weighting(config: Config, kinds: Mapping[str, str]) -> Weighting:
+    """The weighting with its reduction and its interval."""
+    weighting = instantiate("weighting", config["weighting"], tasks=kinds)
+    try:
+        return adjusted(weighting, config["reduction"], config["weigh_every"])
+    except ValueError as error:
+        raise MtlError(f"weighting: {error}") from error
+
+
+def make_transform(config: Config, kinds: Mapping[str, str]) -> Transform | None:
+    """What the losses become before they are weighed; `None` where they stay as they are."""
+    transform: Transform = instantiate("transform", config["transform"], tasks=kinds)
+    return None if isinstance(transform, Identity) else transform
 
 
 def make_optimizer(config: Config) -> MakeOptimizer:
@@ -159,6 +183,7 @@ WHOLE = {
     "tracking.every": 1,
     "trainer.devices": 1,
     "trainer.threads": 1,
+    "weigh_every": 1,
 }
 """Fields that hold whole numbers, and the least of each."""
 
@@ -180,8 +205,11 @@ def check(config: Config) -> None:
         raise MtlError(f"tracking.model should be true, false or the name of a registered model. Found {model!r}")
     if not config["tasks"]:
         raise MtlError("task should name at least one task. Found none")
-    if config["gradients"] not in get_args(Where):
-        raise MtlError(f"gradients should be {choices(get_args(Where))}. Found '{config['gradients']}'")
+    for field, allowed in {"gradients": Where, "reduction": Reduction, "on_nan": OnNan}.items():
+        if config[field] not in get_args(allowed):
+            raise MtlError(f"{field} should be {choices(get_args(allowed))}. Found '{config[field]}'")
+    if not isinstance(config["weight_heads"], bool):
+        raise MtlError(f"weight_heads should be true or false. Found '{config['weight_heads']}'")
 
 
 def _check_features(config: Config, module: MultiTaskModule, announced: Mapping[str, Announced]) -> None:

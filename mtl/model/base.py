@@ -18,6 +18,12 @@ class Trunk(nn.Module):
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Features of each token, U x L x D. What stands behind a row's length changes nothing before it."""
 
+    def last_layer(self) -> list[nn.Module]:
+        """The modules of the last layer, where GradNorm and `gradients=last_layer` compare gradients: the last module
+        with parameters, unless a subclass knows better.
+        """
+        return [child for child in self.children() if any(True for _ in child.parameters())][-1:]
+
     @abstractmethod
     def pool(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Features of the whole text, U x D."""

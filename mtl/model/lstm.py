@@ -60,6 +60,10 @@ class LSTM(Trunk):
             features = torch.cat((features, pooling.reverse(turned, lengths)), dim=-1)
         return self.dropout(features)
 
+    def last_layer(self) -> list[nn.Module]:
+        """The LSTM, in all its directions."""
+        return [self.forwards] if self.backwards is None else [self.forwards, self.backwards]
+
     def pool(self, features: Tensor, lengths: Tensor) -> Tensor:
         """U x L x D to U x D."""
         if self.pooling == "mean":

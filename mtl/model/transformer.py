@@ -56,6 +56,10 @@ class Transformer(Trunk):
         outside = ~pooling.inside(embedded, lengths)
         return self.layers(self.dropout(embedded), src_key_padding_mask=outside)
 
+    def last_layer(self) -> list[nn.Module]:
+        """The last encoder layer and the layer norm after it."""
+        return [self.layers.layers[-1], *([self.layers.norm] if self.layers.norm is not None else [])]
+
     def pool(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Mean over the row's own tokens."""
         return pooling.mean(features, lengths)

@@ -71,6 +71,9 @@ class Record(Callback):
         values = {f"train/{name}/rows": float(count) for name, count in pl_module.steplog.rows.items()}
         if isinstance(loader, StepLoader):
             values |= {f"train/{name}/rows_planned": float(count) for name, count in loader.planned().items()}
+        for name, count in zip(pl_module.tasks, pl_module.skipped.tolist(), strict=True):
+            if count:
+                values[f"train/{name}/steps_skipped"] = float(count)
         values["weighting/fallbacks"] = float(pl_module.weighting.fallbacks)
         values["time/step_ms"] = 1000 * self._training_seconds / max(self._timed_steps, 1)
         self.recorder.metrics(values, trainer.global_step)

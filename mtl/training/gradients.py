@@ -1,6 +1,6 @@
 """The step of a weighting that looks at gradients: each task's once, their Gramian, one combined gradient."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from mtl.data.batch import Batch, TaskRows
+from mtl.errors import MtlError
 from mtl.model.multitask import MultiTaskModel
 from mtl.strategies.weighting.base import Signals, Weighting
+from mtl.training.soundness import OnNan, sound
 
-Where = Literal["shared", "features"]
+Where = Literal["shared", "features", "last_layer", "prompt"]
 Loss = Callable[[Tensor, Tensor], Tensor]
 CHUNK = 1 << 16
 """Numbers of each gradient that are copied side by side at a time: few enough to stay in a processor's cache."""
@@ -24,7 +26,9 @@ def weigh_gradients(
     weighting: Weighting,
     signals: Callable[[Tensor], Signals],
     where: Where,
-) -> tuple[Signals, Tensor, Tensor]:
+    weight_heads: bool = False,
+    on_nan: OnNan = "stop",
+) -> tuple[Signals, Tensor, Tensor] | None:
     """Losses, weights and a scalar whose gradient is: sum_i w_i g_i on the trunk, each head's own plain one on a head.
 
     Each head runs on its own view of the trunk's features, cut off from it, so that one backward gives the gradients of
@@ -33,57 +37,118 @@ def weigh_gradients(
     trunk backwards in all. Tasks with rows of their own go through the trunk apart from the start, so that none goes
     back over the rows of the others. At `features` the Gramian is that of the gradients with respect to what the heads
     read (MGDA-UB, Sener and Koltun 2018), and one trunk backward is enough; it means something only where the tasks
-    share their rows.
+    share their rows. At `last_layer` (GradNorm, Chen et al. 2018) and `prompt` the Gramian is over those parameters
+    alone: K backwards down to them, then one through the whole trunk.
 
     The scalar is the weighted loss in value, with the combined gradient held ready, so Lightning's automatic
-    optimisation, clipping, scaling and accumulation go on as with any loss.
+    optimisation and clipping go on as with any loss.
 
     Args:
         model: trunk and heads.
         batch: the step's rows.
         losses: task name to loss of (outputs, targets).
         weighting: asked for K weights.
-        signals: K detached losses to the signals of the step, without Gramian.
-        where: `shared` or `features`.
+        signals: K detached losses to the signals of the step, without Gramian; with slopes, where they are transformed.
+        where: the parameters (or features) whose gradients are compared.
+        weight_heads: each head's gradient is weighted too.
+        on_nan: whether a task with a loss or a gradient that is not finite is an MtlError, or left out of the step.
+
+    Returns:
+        The signals of the tasks that took part, the weights that act on their losses as they were measured, and the
+        scalar; `None` where no task is left.
     """
     if where == "features" and any(rows.inputs is not None for rows in batch.tasks.values()):
-        raise ValueError(
+        raise MtlError(
             "gradients=features needs tasks that share all rows of a step and their prompt; "
-            "take gradients=shared for these tasks"
+            f"take gradients=shared for {', '.join(batch.tasks)}"
         )
+    names = list(batch.tasks)
     apart = cheaper_apart(batch)
-    alone = [one(batch, name, apart) for name in batch.tasks]
+    alone = [one(batch, name, apart) for name in names]
     read = [model.features(part) for part in alone] if apart else [model.features(batch)] * len(alone)
     cuts = [features.detach().requires_grad_() for features in read]
     losses_K = []
-    for name, part, cut in zip(batch.tasks, alone, cuts, strict=True):
+    for name, part, cut in zip(names, alone, cuts, strict=True):
         losses_K.append(losses[name](model.outputs(part, cut)[name], part.tasks[name].targets))
-    heads = [parameter for name in batch.tasks for parameter in model.heads[name].parameters()]
-    found = torch.autograd.grad(losses_K, [*cuts, *heads])
-    at_features, at_heads = found[: len(cuts)], found[len(cuts) :]
     told = signals(torch.stack(losses_K).detach())
-    trunk = [parameter for parameter in model.trunk.parameters() if parameter.requires_grad]
-    gradients: list[tuple[Tensor, ...]] = []
+
+    kept = sound("loss", told, told.losses, names, on_nan)
+    names, read, cuts, losses_K, told = only(kept, names, read, cuts, losses_K, told)
+    if not names:
+        return None
+    heads = [[parameter for parameter in model.heads[name].parameters() if parameter.requires_grad] for name in names]
+    found = torch.autograd.grad(losses_K, [*cuts, *flat(heads)])
+    at_features, at_heads = list(found[: len(cuts)]), split(found[len(cuts) :], heads)
+
+    gradients: list[Sequence[Tensor]] = []
     if weighting.wants_gramian(told.step):
-        if where == "shared":
-            for place, (features, gradient) in enumerate(zip(read, at_features, strict=True)):
-                kept = not apart and place < len(read) - 1
-                got = torch.autograd.grad(
-                    features, trunk, gradient, retain_graph=kept, allow_unused=True, materialize_grads=True
-                )
-                gradients.append(got)
-        told = replace(told, gramian=gramian(gradients or [(gradient,) for gradient in at_features]))
+        if where == "features":
+            gradients = [(gradient,) for gradient in at_features]
+        else:
+            gradients = through_trunk(model, read, at_features, where, apart)
+        told = replace(told, gramian=scaled(gramian(gradients), told.slopes))
+        kept = sound("gradient", told, told.require_gramian().diagonal(), names, on_nan)
+        names, read, at_features, gradients, told = only(kept, names, read, at_features, gradients, told)
+        heads, at_heads = [heads[place] for place in kept], [at_heads[place] for place in kept]
+        if not names:
+            return None
+
     weights = weighting(told)
-    if gradients:
-        variables, combined = trunk, [weighted(weights, parts) for parts in zip(*gradients, strict=True)]
+    acting = weights.detach() if told.slopes is None else weights.detach() * told.slopes
+    if gradients and where == "shared":
+        variables, combined = (
+            parameters_at(model, where),
+            [weighted(acting, part) for part in zip(*gradients, strict=True)],
+        )
     elif apart:
         variables = read
-        combined = [weight * gradient for weight, gradient in zip(weights.detach(), at_features, strict=True)]
+        combined = [weight * gradient for weight, gradient in zip(acting, at_features, strict=True)]
     else:
-        variables, combined = read[:1], [weighted(weights, at_features)]
+        variables, combined = read[:1], [weighted(acting, at_features)]
+    on_heads = acting if weight_heads else told.slopes
+    if on_heads is not None:
+        at_heads = [[factor * part for part in parts] for parts, factor in zip(at_heads, on_heads, strict=True)]
     value = (weights.detach() * told.losses).sum()
-    total = Ready.apply(value, (*combined, *at_heads), *variables, *heads)
-    return told, weights, total + weighting.penalty(told)
+    total = Ready.apply(value, (*combined, *flat(at_heads)), *variables, *flat(heads))
+    return told, acting, total + weighting.penalty(told)
+
+
+def parameters_at(model: MultiTaskModel, where: Where) -> list[Tensor]:
+    """The shared parameters that train: all, those of the trunk's last layer, or those of a prompt.
+
+    A parameter belongs to a prompt if a part of its name in the trunk begins with `prompt`.
+
+    Raises:
+        MtlError: there are none.
+    """
+    if where == "last_layer":
+        found = [parameter for module in model.trunk.last_layer() for parameter in module.parameters()]
+    elif where == "prompt":
+        named = model.trunk.named_parameters()
+        found = [p for name, p in named if any(part.startswith("prompt") for part in name.split("."))]
+    else:
+        found = list(model.trunk.parameters())
+    trained: list[Tensor] = [parameter for parameter in found if parameter.requires_grad]
+    if not trained:
+        what = {"prompt": "prompt parameters", "last_layer": "last layer"}.get(where, "shared parameters")
+        other = "" if where == "shared" else "; take gradients=shared"
+        raise MtlError(f"gradients={where} needs a model with {what} that train. Found none{other}")
+    return trained
+
+
+def through_trunk(
+    model: MultiTaskModel, read: Sequence[Tensor], at_features: Sequence[Tensor], where: Where, apart: bool
+) -> list[Sequence[Tensor]]:
+    """K gradients at the chosen parameters from those at the features, one backward each."""
+    chosen = parameters_at(model, where)
+    found: list[Sequence[Tensor]] = []
+    for place, (features, gradient) in enumerate(zip(read, at_features, strict=True)):
+        again = where != "shared" or (not apart and place < len(read) - 1)
+        got = torch.autograd.grad(
+            features, chosen, gradient, retain_graph=again, allow_unused=True, materialize_grads=True
+        )
+        found.append(got)
+    return found
 
 
 def cheaper_apart(batch: Batch) -> bool:
@@ -103,7 +168,7 @@ def one(batch: Batch, name: str, apart: bool) -> Batch:
     return Batch(batch.ids[rows.inputs], batch.lengths[rows.inputs], {name: TaskRows(None, rows.targets)})
 
 
-def gramian(gradients: list[tuple[Tensor, ...]]) -> Tensor:
+def gramian(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
     """K x K inner products of K gradients, each a tuple of tensors; added up chunk by chunk."""
     total = torch.zeros(len(gradients), len(gradients), device=gradients[0][0].device)
     for parts in zip(*gradients, strict=True):
@@ -114,6 +179,11 @@ def gramian(gradients: list[tuple[Tensor, ...]]) -> Tensor:
     return total
 
 
+def scaled(gramian: Tensor, slopes: Tensor | None) -> Tensor:
+    """D G D for the slopes D."""
+    return gramian if slopes is None else gramian * torch.outer(slopes, slopes).to(gramian)
+
+
 def weighted(weights: Tensor, parts: Sequence[Tensor]) -> Tensor:
     """sum_i w_i g_i."""
     first, *others = weights.tolist()
@@ -121,6 +191,24 @@ def weighted(weights: Tensor, parts: Sequence[Tensor]) -> Tensor:
     for weight, part in zip(others, parts[1:], strict=True):
         total.add_(part, alpha=weight)
     return total
+
+
+def only(kept: Sequence[int], *lists: Any) -> tuple[Any, ...]:
+    """Those places of each list (and of signals); the same objects where all are kept."""
+    if len(kept) == len(lists[0]):
+        return lists
+    return tuple(part.subset(kept) if isinstance(part, Signals) else [part[i] for i in kept] for part in lists)
+
+
+def flat(lists: Iterable[Sequence[Tensor]]) -> list[Tensor]:
+    """One list of all."""
+    return [part for parts in lists for part in parts]
+
+
+def split(found: Sequence[Tensor], like: Sequence[Sequence[Tensor]]) -> list[Sequence[Tensor]]:
+    """The opposite of `flat`, into pieces as long as those."""
+    left = iter(found)
+    return [[next(left) for _ in parts] for parts in like]
 
 
 class Ready(torch.autograd.Function):

@@ -1,6 +1,7 @@
 """The one LightningModule: forward, losses, weights, one backward."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytorch_lightning as pl
@@ -11,16 +12,22 @@ from torchmetrics import MeanMetric, MetricCollection
 from mtl.data.batch import Batch
 from mtl.data.kinds.tagging import IGNORED
 from mtl.data.task import Task
+from mtl.errors import MtlError
 from mtl.model.multitask import MultiTaskModel
+from mtl.strategies.transform.base import Transform
 from mtl.strategies.weighting.base import Signals, Weighting
-from mtl.training.gradients import Where, weigh_gradients
+from mtl.training.gradients import Loss, Where, parameters_at, weigh_gradients
+from mtl.training.soundness import OnNan, sound
 from mtl.training.steplog import StepLog
 
 MakeOptimizer = Callable[[Iterable[Any]], torch.optim.Optimizer]
 
 
 class MultiTaskModule(pl.LightningModule):
-    """Trains a model on the weighted sum of its tasks' losses, L = sum_i w_i L_i + penalty.
+    """Trains a model on the weighted sum of its tasks' losses, L = sum_i w_i t(L_i) + penalty.
+
+    A weighting that needs no gradients weighs a head's gradient too: it is the slope of that L. With one that does, the
+    trunk alone is weighted and each head learns from its own loss, as in the papers, unless `weight_heads`.
 
     Args:
         model: trunk and heads.
@@ -29,8 +36,12 @@ class MultiTaskModule(pl.LightningModule):
         make_optimizer: parameter groups to an optimiser.
         steps: optimiser steps of the run.
         payload: what a checkpoint carries beside the weights, as plain data (configuration, vocabulary, tasks).
-        gradients: where the Gramian is taken for a weighting that needs one: over the `shared` parameters, or at the
-            trunk's `features` for tasks that share their rows.
+        gradients: where the Gramian is taken for a weighting that needs one: over the `shared` parameters, at the
+            trunk's `features` for tasks that share their rows, over its `last_layer`, or over those of a `prompt`.
+        transform: t, what each loss becomes before it is weighed; `None`: itself.
+        weight_heads: for a weighting that takes gradients, whether each head's is weighted too.
+        on_nan: whether a loss or (where gradients are taken) a gradient that is not finite will `stop` the run with the
+            task's name, or `skip` the task in that step, which is counted in `skipped`.
     """
 
     def __init__(
@@ -42,6 +53,9 @@ class MultiTaskModule(pl.LightningModule):
         steps: int,
         payload: Mapping[str, Any],
         gradients: Where = "shared",
+        transform: Transform | None = None,
+        weight_heads: bool = False,
+        on_nan: OnNan = "stop",
     ) -> None:
         super().__init__()
         self.model, self.weighting = model, weighting
@@ -50,6 +64,13 @@ class MultiTaskModule(pl.LightningModule):
             raise ValueError(f"`gradients` should be {' or '.join(get_args(Where))}. Found '{gradients}'")
         self.make_optimizer, self.steps, self.payload = make_optimizer, steps, payload
         self.gradients: Where = gradients
+        if on_nan not in get_args(OnNan):
+            raise ValueError(f"`on_nan` should be {' or '.join(get_args(OnNan))}. Found '{on_nan}'")
+        self.transform, self.weight_heads, self.on_nan = transform, weight_heads, on_nan
+        if weighting.needs_gramian:
+            parameters_at(model, "shared" if gradients == "features" else gradients)
+        self.skipped: Tensor
+        self.register_buffer("skipped", torch.zeros(len(tasks), dtype=torch.long))
         self.steplog = StepLog(list(tasks))
         self._place = {name: place for place, name in enumerate(tasks)}
         self._scores: dict[str, dict[str, MetricCollection]] = {}
@@ -58,26 +79,67 @@ class MultiTaskModule(pl.LightningModule):
         """Tasks and Gramian of the last step, where the weighting took one."""
         self._random: tuple[Tensor, list[Tensor] | None] | None = None
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        """The step's total loss."""
+    def training_step(self, batch: Batch, _: int) -> Tensor | None:
+        """The step's total loss; `None`, which changes nothing, where no task's is finite."""
         losses = {name: self.tasks[name].kind.loss for name in batch.tasks}
         if self.weighting.needs_gramian:
-            told, weights_K, total = weigh_gradients(
-                self.model, batch, losses, self.weighting, lambda found: self._signals(batch, found), self.gradients
+            done = weigh_gradients(
+                self.model,
+                batch,
+                losses,
+                self.weighting,
+                lambda found: self._signals(batch, found),
+                self.gradients,
+                self.weight_heads,
+                self.on_nan,
             )
         else:
-            outputs = self.model(batch)
-            losses_K = torch.stack([losses[name](outputs[name], rows.targets) for name, rows in batch.tasks.items()])
-            told = self._signals(batch, losses_K.detach())
-            weights_K = self.weighting(told)
-            total = (weights_K * losses_K).sum() + self.weighting.penalty(told)
-        self.steplog.add(batch, told.losses, weights_K.detach())
-        self.gramian = None if told.gramian is None else (list(batch.tasks), told.gramian)
+            done = self._weigh_losses(batch, losses)
+        self.gramian = None
+        if done is None:
+            self._count_skipped(batch.tasks)
+            return None
+        told, weights_K, total = done
+        if len(told.tasks) < len(batch.tasks):
+            names = list(self.tasks)
+            kept = {names[place] for place in told.tasks.tolist()}
+            self._count_skipped([name for name in batch.tasks if name not in kept])
+            batch = Batch(batch.ids, batch.lengths, {name: batch.tasks[name] for name in batch.tasks if name in kept})
+        self.steplog.add(batch, told.losses if told.plain is None else told.plain, weights_K.detach())
+        if told.gramian is not None:
+            self.gramian = (list(batch.tasks), told.gramian)
         return total
+
+    def _weigh_losses(self, batch: Batch, losses: Mapping[str, Loss]) -> tuple[Signals, Tensor, Tensor] | None:
+        """Signals, weights and total loss of a weighting that needs no gradients."""
+        outputs, names = self.model(batch), list(batch.tasks)
+        found = [losses[name](outputs[name], rows.targets) for name, rows in batch.tasks.items()]
+        told = self._signals(batch, torch.stack(found).detach())
+        kept = sound("loss", told, told.losses, names, self.on_nan)
+        if not kept:
+            return None
+        if len(kept) < len(names):
+            told, found = told.subset(kept), [found[place] for place in kept]
+        losses_K, weights_K = torch.stack(found), self.weighting(told)
+        if told.slopes is None:
+            total = (weights_K * losses_K).sum()
+        else:  # in value sum w t(L), with its gradients to the model and to the weighting's own parameters
+            slopes = weights_K.detach() * told.slopes
+            total = (slopes * (losses_K - losses_K.detach())).sum() + (weights_K * told.losses).sum()
+            weights_K = slopes
+        return told, weights_K, total + self.weighting.penalty(told)
 
     def _signals(self, batch: Batch, losses_K: Tensor) -> Signals:
         places = torch.tensor([self._place[name] for name in batch.tasks], device=losses_K.device)
-        return Signals(places, losses_K, self.global_step, self.steps, self._epoch())
+        told = Signals(places, losses_K, self.global_step, self.steps, self._epoch())
+        if self.transform is None:
+            return told
+        losses, slopes = self.transform.slopes(places, told.losses)
+        return replace(told, losses=losses, plain=told.losses, slopes=slopes)
+
+    def _count_skipped(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.skipped[self._place[name]] += 1
 
     def _epoch(self) -> int:
         return getattr(self.trainer.train_dataloader, "epoch", 0)
@@ -157,6 +219,25 @@ class MultiTaskModule(pl.LightningModule):
         """Take the step log back, and the random state when training goes on: making a model uses it up."""
         self.steplog.load_state(checkpoint["steplog"])
         self._random = (checkpoint["random"], checkpoint.get("random_cuda"))
+
+    def on_fit_start(self) -> None:
+        """Stop before the first step where the trainer's settings would change what a weighting means.
+
+        Lightning accumulates whole steps: each micro-batch would get weights from its own losses or Gramian, and a
+        weighting's memory would move on at each. In 16-mixed the gradients of the tasks are taken before the loss is
+        scaled, so that small ones vanish.
+        """
+        if self.trainer.accumulate_grad_batches != 1:
+            raise MtlError(
+                "accumulate_grad_batches should be 1: weights are found for each micro-batch, not for the whole step. "
+                f"Found {self.trainer.accumulate_grad_batches}"
+            )
+        if self.weighting.needs_gramian and self.trainer.precision == "16-mixed":
+            name = type(self.weighting).__name__
+            raise MtlError(f"precision=16-mixed loses small gradients of single tasks under {name}; take bf16-mixed")
+        if self.weighting.needs_gramian and self.trainer.world_size > 1:
+            name = type(self.weighting).__name__
+            raise MtlError(f"{name} compares the gradients of one process. Found {self.trainer.world_size} processes")
 
     def on_train_start(self) -> None:
         """Go on with the random numbers that the checkpoint's next step would have had."""

@@ -158,7 +158,7 @@ NEEDS = {"fixed_50_50", "fixed_80_20", "fixed_20_80"}
     "override",
     [
         f"{group}={path.stem}"
-        for group in ("prompt", "weighting", "switching", "trunk", "optimizer")
+        for group in ("prompt", "weighting", "transform", "switching", "trunk", "optimizer")
         for path in sorted((CONF / group).glob("*.yaml"))
     ],
 )

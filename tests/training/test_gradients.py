@@ -9,6 +9,7 @@ from torchjd.linalg import QuadprogProjector
 
 from mtl.data.batch import Batch, TaskRows
 from mtl.data.kinds import Classification, Tagging
+from mtl.errors import MtlError
 from mtl.model.lstm import LSTM
 from mtl.model.multitask import MultiTaskModel
 from mtl.model.transformer import Transformer
@@ -115,7 +116,7 @@ def test_at_features_the_gramian_is_that_of_the_features_and_the_trunk_gets_the_
 
 
 def test_at_features_tasks_with_rows_of_their_own_are_refused():
-    with pytest.raises(ValueError, match="gradients=shared"):
+    with pytest.raises(MtlError, match="gradients=shared"):
         step(model_of("lstm"), batch_of(apart=True), OUR_MGDA(TASKS), "features")
 
 
