@@ -11,7 +11,7 @@ from mtl.data.batch import Batch, TaskRows
 from mtl.errors import MtlError
 from mtl.model.multitask import MultiTaskModel
 from mtl.strategies.weighting.base import Signals, Weighting
-from mtl.training.soundness import OnNan, sound
+from mtl.training.soundness import OnNan, sound, usable
 
 Where = Literal["shared", "features", "last_layer", "prompt"]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -94,6 +94,7 @@ def weigh_gradients(
             return None
 
     weights = weighting(told)
+    usable(weights, told, names, type(weighting).__name__)
     acting = weights.detach() if told.slopes is None else weights.detach() * told.slopes
     if gradients and where == "shared":
         variables, combined = (

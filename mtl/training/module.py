@@ -17,7 +17,7 @@ from mtl.model.multitask import MultiTaskModel
 from mtl.strategies.transform.base import Transform
 from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.training.gradients import Loss, Where, parameters_at, weigh_gradients
-from mtl.training.soundness import OnNan, sound
+from mtl.training.soundness import OnNan, sound, usable
 from mtl.training.steplog import StepLog
 
 MakeOptimizer = Callable[[Iterable[Any]], torch.optim.Optimizer]
@@ -119,8 +119,9 @@ class MultiTaskModule(pl.LightningModule):
         if not kept:
             return None
         if len(kept) < len(names):
-            told, found = told.subset(kept), [found[place] for place in kept]
+            told, found, names = told.subset(kept), [found[i] for i in kept], [names[i] for i in kept]
         losses_K, weights_K = torch.stack(found), self.weighting(told)
+        usable(weights_K, told, names, type(self.weighting).__name__)
         if told.slopes is None:
             total = (weights_K * losses_K).sum()
         else:  # in value sum w t(L), with its gradients to the model and to the weighting's own parameters

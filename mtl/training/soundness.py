@@ -38,3 +38,19 @@ def sound(what: str, told: Signals, values: Tensor, names: Sequence[str], on_nan
         f"task {names[place]}: the {what} is {found} in step {told.step}; "
         "on_nan=skip leaves such a task out of the step and counts it"
     )
+
+
+def usable(weights: Tensor, told: Signals, names: Sequence[str], weighting: str) -> None:
+    """Stop where a weight is not finite, before it makes the whole model so.
+
+    Raises:
+        MtlError: one is not, as for a loss below zero under a weighting that takes logarithms.
+    """
+    fine = weights.detach().isfinite()
+    if bool(fine.all()):
+        return
+    seen = ", ".join(f"{name} {loss:.6g}" for name, loss in zip(names, told.losses.tolist(), strict=True))
+    raise MtlError(
+        f"{weighting} has no finite weight for task {names[int(fine.int().argmin())]} in step {told.step}. "
+        f"The losses that it weighs: {seen}"
+    )

@@ -9,6 +9,7 @@ from mtl.errors import MtlError
 from mtl.strategies.transform.log import Log
 from mtl.strategies.transform.zscore import InitialUnits
 from mtl.strategies.weighting.adjusted import adjusted
+from mtl.strategies.weighting.gls import GeometricLoss
 from mtl.strategies.weighting.mgda import MGDA
 from mtl.strategies.weighting.uncertainty import Uncertainty
 from mtl.strategies.weighting.upgrad import UPGrad
@@ -172,6 +173,14 @@ def test_a_loss_that_the_transform_cannot_take_is_named_with_its_value():
     kind = made.tasks["c"].kind
     made.tasks["c"] = SimpleNamespace(kind=SimpleNamespace(loss=lambda *given: kind.loss(*given) * 0 - 3))
     with pytest.raises(MtlError, match=r"task c: the loss is nan after the transform \(before it: -3\) in step 0"):
+        made.training_step(batch_of(), 0)
+
+
+def test_a_weighting_that_cannot_take_a_loss_below_zero_stops_before_it_spoils_the_model():
+    made = module(GeometricLoss(TASKS))
+    kind = made.tasks["c"].kind
+    made.tasks["c"] = SimpleNamespace(kind=SimpleNamespace(loss=lambda *given: kind.loss(*given) * 0 - 3))
+    with pytest.raises(MtlError, match=r"GeometricLoss has no finite weight for task a in step 0.*c -3"):
         made.training_step(batch_of(), 0)
 
 
