@@ -18,7 +18,10 @@ from mtl.data.task import LabelledRows, Task
 from mtl.model.base import Trunk
 from mtl.model.lstm import LSTM
 from mtl.model.transformer import Transformer
-from mtl.strategies.switching.joint import Joint
+from mtl.strategies.switching.composition.stratified import Stratified
+from mtl.strategies.switching.order.joint import Joint
+from mtl.strategies.switching.plan import Plan
+from mtl.strategies.switching.rate.uniform import Uniform
 from mtl.training.loaders import StepLoader
 
 VOCABULARY, ROWS, LENGTH, BATCHES, C = 5000, 32, 64, 16, 5
@@ -69,7 +72,8 @@ def make_tasks(tasks: int = 4, own_rows: bool = False) -> dict[str, Announced]:
 
 def make_loader(tasks: Mapping[str, Announced], steps: int) -> StepLoader:
     """Batches of 32 rows a task."""
-    return StepLoader(tasks, Joint(dict.fromkeys(tasks, ROWS * BATCHES), ROWS), steps, seed=0)
+    plan = Plan(dict.fromkeys(tasks, ROWS * BATCHES), ROWS, steps, 0, Stratified, Joint, Uniform)
+    return StepLoader(tasks, plan, seed=0)
 
 
 def machine(threads: int, *packages: str) -> list[str]:

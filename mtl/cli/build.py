@@ -17,7 +17,7 @@ from mtl.data.vocabulary import Vocabulary
 from mtl.errors import MtlError, choices
 from mtl.model.multitask import MultiTaskModel
 from mtl.prompts.base import Prompt
-from mtl.strategies.switching.base import Switching
+from mtl.strategies.switching.plan import Plan
 from mtl.strategies.transform.base import Transform
 from mtl.strategies.transform.none import Identity
 from mtl.strategies.weighting.adjusted import Reduction, adjusted
@@ -37,7 +37,7 @@ class Run:
     tasks: Mapping[str, Announced]
     prompt: Prompt
     vocabulary: Vocabulary
-    switching: Switching
+    plan: Plan
     module: MultiTaskModule
     loader: StepLoader
     baseline_keys: Mapping[str, str]
@@ -46,9 +46,11 @@ class Run:
 def active_tasks(config: Config) -> list[str]:
     """The tasks that train: all, or the one that `switching=single` names."""
     names = list(config["tasks"])
-    chosen = config["switching"].get("task")
-    if chosen is None:
+    if "task" not in config["switching"]:
         return names
+    chosen = config["switching"]["task"] or (names[0] if len(names) == 1 else None)
+    if chosen is None:
+        raise MtlError(f"switching: `task` should say which of {', '.join(names)} is trained alone. Found none")
     if chosen not in names:
         raise MtlError(f"switching: `task` should be a task of the run: {', '.join(names)}. Found '{chosen}'")
     return [chosen]
@@ -84,11 +86,12 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         extra=[prompt.wording(task) for task in tasks.values()],
     )
     announced = announce(loaded, prompt, vocabulary, data["max_length"])
-    switching: Switching = instantiate(
+    plan: Plan = instantiate(
         "switching",
-        config["switching"],
+        {field: value for field, value in config["switching"].items() if field != "task"},
         sizes={name: len(rows.rows["train"]) for name, rows in loaded.items()},
         batch_size=config["batch_size"],
+        steps=config["steps"],
         seed=config["seed"],
     )
     payload = {
@@ -111,9 +114,13 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         config["on_nan"],
     )
     _check_features(config, module, announced)
+    if plan.rate.needs_gramian and not module.weighting.needs_gramian:
+        raise MtlError(
+            "switching: this rate learns from task gradients: take a weighting that needs them, such as mgda"
+        )
     keys = {name: baseline_key(config, name, reads_tokens(config), specs[name].source.key) for name in tasks}
-    loader = StepLoader(announced, switching, config["steps"], config["seed"])
-    return Run(announced, prompt, vocabulary, switching, module, loader, keys)
+    loader = StepLoader(announced, plan, config["seed"])
+    return Run(announced, prompt, vocabulary, plan, module, loader, keys)
 
 
 def make_weighting(config: Config, kinds: Mapping[str, str]) -> Weighting:

@@ -9,9 +9,30 @@ if TYPE_CHECKING:
     from mtl.cli.build import Run
 
 
+PARTS = ("composition", "order", "rate")
+
+
+def switching_name(chosen: Mapping[str, str]) -> str:
+    """The preset, where its parts are as its file has them; else the parts that differ beside it: `joint bandit`."""
+    import yaml
+
+    from mtl.cli.conf import conf_dir
+
+    preset = chosen["switching"]
+    file = conf_dir() / "switching" / f"{preset}.yaml"
+    if not file.exists():
+        return preset
+    usual: dict[str, str] = {}
+    for entry in yaml.safe_load(file.read_text(encoding="utf-8")).get("defaults", []):
+        usual |= entry if isinstance(entry, dict) else {}
+    parts = [chosen.get(f"switching/{part}", usual.get(part)) for part in PARTS]
+    differ = [str(part) for part, name in zip(parts, PARTS, strict=True) if part != usual.get(name)]
+    return " ".join([preset, *differ])
+
+
 def run_name(config: Mapping[str, Any], chosen: Mapping[str, str]) -> str:
     """`keyword x uncertainty, seed 0`; switching where it is not joint."""
-    switching = chosen["switching"]
+    switching = switching_name(chosen)
     alone = config["switching"].get("task")
     parts = [chosen["prompt"], f"single {alone}" if alone else chosen["weighting"]]
     if switching not in ("joint", "single"):
@@ -23,6 +44,7 @@ def tags(config: Mapping[str, Any], chosen: Mapping[str, str], run: "Run", key: 
     """What tables and figures find the run by."""
     tasks = run.module.tasks
     found = {f"mtl.{group}": chosen[group] for group in ("prompt", "weighting", "switching", "trunk")}
+    found["mtl.switching"] = switching_name(chosen)
     found |= {
         "mtl.role": "run",
         "mlflow.source.name": "mtl train",

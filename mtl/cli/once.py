@@ -16,6 +16,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from mtl.cli.build import Run, build, check, make_specs
 from mtl.cli.describe import data_report, examples, flat, run_name, say, tags
 from mtl.cli.identity import run_key
+from mtl.cli.singles import tell_baselines
 from mtl.cli.sweep import DONE, KNOWN, parent_of
 from mtl.errors import MtlError
 from mtl.tracking.baselines import baseline_scores, run_delta_m
@@ -25,6 +26,7 @@ from mtl.tracking.environment import git_state, packages
 from mtl.tracking.model import record_model, register
 from mtl.tracking.recorder import Recorder
 from mtl.tracking.store import open_store, tracking_uri
+from mtl.training.feedback import TellPlan
 from mtl.training.loaders import EvaluationLoader
 from mtl.training.predictions import Predictions
 from mtl.training.progress import Progress
@@ -58,6 +60,7 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
         return KNOWN
     folder = (before.folder if before else folder).resolve()
     run = build(config, specs)
+    tell_baselines(run, store)
     recorder = Recorder(
         store,
         name,
@@ -67,7 +70,8 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
         goes_on=before.run_id if before else "",
     )
     predictions = Predictions(folder / "predictions")
-    callbacks: list[Callback] = [Record(recorder, tracking["every"]), predictions]
+    told = [TellPlan(run.plan)] if run.plan.rate.adaptive else []
+    callbacks: list[Callback] = [*told, Record(recorder, tracking["every"]), predictions]
     if config["trainer"]["progress"]:
         callbacks.append(Progress(name, config["steps"]))
     trainer = make_trainer(config, callbacks, folder)

@@ -6,13 +6,16 @@ from mtl.functional.delta_m import delta_m
 from mtl.tracking.store import Store
 
 
-def baseline_scores(store: Store, keys: Mapping[str, str], metrics: Mapping[str, str]) -> dict[str, float]:
-    """For each task the test score of its finished single-task run with this key, where there is exactly one.
+def baseline_scores(
+    store: Store, keys: Mapping[str, str], metrics: Mapping[str, str], split: str = "test"
+) -> dict[str, float]:
+    """For each task the score of its finished single-task run with this key, where there is exactly one.
 
     Args:
         store: where to look.
         keys: task name to baseline key.
         metrics: task name to primary metric.
+        split: whose score; what steers training asks for `val`.
     """
     scores = {}
     for task, key in keys.items():
@@ -21,7 +24,7 @@ def baseline_scores(store: Store, keys: Mapping[str, str], metrics: Mapping[str,
             "and attributes.status = 'FINISHED'"
         )
         found = store.client.search_runs([store.experiment_id], query, max_results=2)
-        if len(found) == 1 and (value := found[0].data.metrics.get(f"test/{task}/{metrics[task]}")) is not None:
+        if len(found) == 1 and (value := found[0].data.metrics.get(f"{split}/{task}/{metrics[task]}")) is not None:
             scores[task] = value
     return scores
 

@@ -16,7 +16,7 @@ from mtl.training.module import MultiTaskModule
 
 class Record(Callback):
     """Writes `train/<task>/loss` and `/weight` (means over `every` steps), `val/...`, `test/...`, rows and step time;
-    with a weighting that takes gradients, their norms and cosines at the last of every `every` steps.
+    `switch/<task>/rate` where it changes; with a weighting that takes gradients, their norms and cosines at the last of every `every` steps.
 
     Args:
         recorder: the run.
@@ -26,6 +26,7 @@ class Record(Callback):
     def __init__(self, recorder: Recorder, every: int) -> None:
         self.recorder, self.every = recorder, every
         self._began = 0.0
+        self._rates: list[float] = []
         self._training_seconds, self._timed_steps = 0.0, 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -44,6 +45,11 @@ class Record(Callback):
         assert isinstance(pl_module, MultiTaskModule)
         if pl_module.steplog.full:
             self._flush(trainer, pl_module)
+        loader = trainer.train_dataloader
+        if isinstance(loader, StepLoader) and (rates := loader.plan.rates.tolist()) != self._rates:
+            self._rates = rates
+            points = {f"switch/{name}/rate": rate for name, rate in zip(loader.plan.sizes, rates, strict=True)}
+            self.recorder.metrics(points, loader.plan.began)
 
     def _flush(self, trainer: pl.Trainer, module: MultiTaskModule) -> None:
         points = {}
@@ -70,7 +76,7 @@ class Record(Callback):
         loader = trainer.train_dataloader
         values = {f"train/{name}/rows": float(count) for name, count in pl_module.steplog.rows.items()}
         if isinstance(loader, StepLoader):
-            values |= {f"train/{name}/rows_planned": float(count) for name, count in loader.planned().items()}
+            values |= {f"train/{name}/rows_planned": float(count) for name, count in loader.plan.planned.items()}
         for name, count in zip(pl_module.tasks, pl_module.skipped.tolist(), strict=True):
             if count:
                 values[f"train/{name}/steps_skipped"] = float(count)

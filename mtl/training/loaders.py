@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mtl.data.batch import Announced, Batch, collate
-from mtl.strategies.switching.base import Switching
+from mtl.strategies.switching.plan import Plan
 from mtl.training.stream import RowStream
 
 
@@ -16,15 +16,17 @@ class StepLoader:
 
     Args:
         tasks: the tasks of the run.
-        switching: how many rows of which task in each step.
-        steps: optimiser steps of the run.
+        plan: how many rows of which task in each step.
         seed: of the order of rows. Tasks with the same rows have the same order.
+        rank: of this process among `world` that share each step's rows: each takes every `world`-th row of each task.
+        world: how many processes there are.
     """
 
-    def __init__(self, tasks: Mapping[str, Announced], switching: Switching, steps: int, seed: int) -> None:
-        self.tasks, self.switching, self.steps = tasks, switching, steps
+    def __init__(self, tasks: Mapping[str, Announced], plan: Plan, seed: int, rank: int = 0, world: int = 1) -> None:
+        self.tasks, self.plan, self.steps = tasks, plan, plan.steps
+        self.rank, self.world = rank, world
         self.streams = {
-            name: RowStream(task.labelled.rows["train"], task.inputs.lengths, switching.batch_size, seed)
+            name: RowStream(task.labelled.rows["train"], task.inputs.lengths, plan.batch_size, seed)
             for name, task in tasks.items()
         }
         self.step = 0
@@ -35,19 +37,15 @@ class StepLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         while self.step < self.steps:
-            plan = self.switching.rows(self.step)
-            # sorted, as the batch's distinct inputs are: tasks that share rows then read them without a gather
-            rows = {name: np.sort(self.streams[name].take(self.drawn[name], count)) for name, count in plan.items()}
+            plan = self.plan.rows(self.step)
+            rows = {name: self._mine(self.streams[name].take(self.drawn[name], count)) for name, count in plan.items()}
             self.step += 1
             self.drawn.update(plan)
-            yield collate(rows, self.tasks)
+            yield collate({name: found for name, found in rows.items() if len(found)}, self.tasks)
 
-    def planned(self) -> dict[str, int]:
-        """Rows of each task that the whole plan holds."""
-        total: Counter[str] = Counter(dict.fromkeys(self.tasks, 0))
-        for step in range(self.steps):
-            total.update(self.switching.rows(step))
-        return dict(total)
+    def _mine(self, rows: np.ndarray) -> np.ndarray:
+        """Sorted, as the batch's distinct inputs are: tasks that share rows then read them without a gather."""
+        return np.sort(rows[self.rank :: self.world])
 
     @property
     def epoch(self) -> int:
@@ -56,12 +54,13 @@ class StepLoader:
         return self.drawn[largest] // len(self.streams[largest].rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """The step reached and the rows drawn."""
-        return {"step": self.step, "drawn": dict(self.drawn)}
+        """The step reached, the rows drawn, and the plan."""
+        return {"step": self.step, "drawn": dict(self.drawn), "plan": self.plan.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         self.step, self.drawn = state["step"], Counter(state["drawn"])
+        self.plan.load_state_dict(state["plan"])
 
 
 class EvaluationLoader:

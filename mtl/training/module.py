@@ -77,6 +77,8 @@ class MultiTaskModule(pl.LightningModule):
         self._losses: dict[str, dict[str, MeanMetric]] = {}
         self.gramian: tuple[list[str], Tensor] | None = None
         """Tasks and Gramian of the last step, where the weighting took one."""
+        self.told: Signals | None = None
+        """What the weighting was told in the last step."""
         self._random: tuple[Tensor, list[Tensor] | None] | None = None
 
     def training_step(self, batch: Batch, _: int) -> Tensor | None:
@@ -95,11 +97,12 @@ class MultiTaskModule(pl.LightningModule):
             )
         else:
             done = self._weigh_losses(batch, losses)
-        self.gramian = None
+        self.gramian = self.told = None
         if done is None:
             self._count_skipped(batch.tasks)
             return None
         told, weights_K, total = done
+        self.told = told
         if len(told.tasks) < len(batch.tasks):
             names = list(self.tasks)
             kept = {names[place] for place in told.tasks.tolist()}

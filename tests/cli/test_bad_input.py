@@ -32,6 +32,16 @@ WRONG = {
     ),
     "a prompt longer than the input": ([TASKS, "prompt=keyword", "data.max_length=2"], ["max_length"]),
     "no task named for single": ([TASKS, "switching=single"], ["task", "reviews, names"]),
+    "gap without single-task runs": ([TASKS, "switching/rate=gap"], ["single-task", "switching.task=reviews,names"]),
+    "doge without gradients": ([TASKS, "switching/rate=doge"], ["needs", "mgda"]),
+    "visits longer than the run": (
+        [TASKS, "switching/order=blocks", "switching.order.length=5000"],
+        ["length", "5000"],
+    ),
+    "a rate that is no expression": (
+        [TASKS, "switching/rate=scheduled", "switching.rate.rates={reviews: '1 +', names: 1}"],
+        ["'1 +' is not an expression"],
+    ),
     "single of a task not in the run": ([TASKS, "switching=single", "switching.task=x"], ["reviews, names", "'x'"]),
     "steps that are no number": ([TASKS, "steps=many"], ["steps", "'many'"]),
     "no step at all": ([TASKS, "steps=0"], ["steps", "0"]),

@@ -33,6 +33,7 @@ def numbers(run: dict) -> dict:
         (24, ("weighting=uncertainty", "selection=best", "trunk.dropout=0.2")),
         (24, ("weighting=gradvac", "trunk.dropout=0.2")),
         (24, ("weighting=famo", "optimizer=adamw")),
+        (36, ("switching/composition=mixed", "switching/order=shuffled", "switching/rate=bandit", "switching.block=5")),
         (36, ("weighting=rlw", "switching=proportional", "trunk=transformer")),
     ],
 )

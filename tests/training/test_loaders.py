@@ -1,6 +1,6 @@
 """Training batches as planned and resumed; evaluation rows each once."""
 
-import json
+import io
 from collections import Counter
 
 import numpy as np
@@ -11,17 +11,27 @@ from hypothesis import strategies as st
 
 from mtl.data.task import TaskSpec
 from mtl.prompts.keyword import Keyword
-from mtl.strategies.switching.joint import Joint
-from mtl.strategies.switching.proportional import Proportional
-from mtl.strategies.switching.round_robin import RoundRobin
-from mtl.strategies.switching.single import Single
+from mtl.strategies.switching.composition.grouped import Grouped
+from mtl.strategies.switching.composition.homogeneous import Homogeneous
+from mtl.strategies.switching.composition.mixed import Mixed
+from mtl.strategies.switching.composition.stratified import Stratified
+from mtl.strategies.switching.order.blocks import Blocks
+from mtl.strategies.switching.order.joint import Joint
+from mtl.strategies.switching.order.round_robin import RoundRobin
+from mtl.strategies.switching.order.shuffled import Shuffled
+from mtl.strategies.switching.plan import Plan
+from mtl.strategies.switching.rate.bandit import Bandit
+from mtl.strategies.switching.rate.proportional import Proportional
+from mtl.strategies.switching.rate.uniform import Uniform
 from mtl.training.loaders import EvaluationLoader, StepLoader
 
 SWITCHINGS = {
-    "joint": Joint,
-    "round_robin": RoundRobin,
-    "proportional": lambda *a: Proportional(*a, block=7),
-    "single": lambda *a: Single(*a, task="stars"),
+    "joint": (Stratified, Joint, Uniform),
+    "round_robin": (Homogeneous, RoundRobin, Uniform),
+    "proportional": (Homogeneous, Shuffled, Proportional),
+    "mixed": (Mixed, Shuffled, Proportional),
+    "visits": (Grouped, Blocks, Uniform),
+    "bandit": (Mixed, Shuffled, Bandit),
 }
 
 
@@ -34,9 +44,9 @@ def tasks(four_kinds, announced, literal):
     return announced([*four_kinds(), other])[0]
 
 
-def loader(tasks, switching="joint", steps=25, batch_size=4, seed=0):
+def loader(tasks, switching="joint", steps=25, batch_size=4, seed=0, rank=0, world=1):
     sizes = {name: len(task.labelled.rows["train"]) for name, task in tasks.items()}
-    return StepLoader(tasks, SWITCHINGS[switching](sizes, batch_size, 0), steps, seed)
+    return StepLoader(tasks, Plan(sizes, batch_size, steps, 0, *SWITCHINGS[switching], block=7), seed, rank, world)
 
 
 def seen(batch):
@@ -57,7 +67,10 @@ def test_goes_on_from_any_step_with_the_same_rows(tasks, switching):
         for _ in range(step):
             next(begun)
         resumed = loader(tasks, switching)
-        resumed.load_state_dict(json.loads(json.dumps(first.state_dict())))
+        file = io.BytesIO()
+        torch.save(first.state_dict(), file)
+        file.seek(0)
+        resumed.load_state_dict(torch.load(file, weights_only=True))
         assert [seen(batch) for batch in resumed] == whole[step:]
         assert resumed.epoch >= first.epoch
 
@@ -65,12 +78,25 @@ def test_goes_on_from_any_step_with_the_same_rows(tasks, switching):
 @pytest.mark.parametrize("switching", SWITCHINGS)
 def test_the_planned_rows_are_those_that_come(tasks, switching):
     made = loader(tasks, switching)
-    planned = made.planned()
     came = Counter(dict.fromkeys(tasks, 0))
     for batch in made:
         came.update({name: len(rows.targets) for name, rows in batch.tasks.items()})
-    assert planned == dict(came)
+    assert made.plan.planned == came
     assert made.drawn + Counter() == came + Counter()
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+@pytest.mark.parametrize("switching", ["joint", "mixed", "proportional"])
+def test_ranks_share_the_rows_of_one_plan(tasks, switching, world):
+    """By hand: what the ranks take in a step are together the rows that one process takes."""
+    alone = loader(tasks, switching)
+    ranks = [loader(tasks, switching, rank=rank, world=world) for rank in range(world)]
+    for whole, *parts in zip(alone, *ranks, strict=True):
+        for name in whole.tasks:
+            mine = [seen(part).get(name, ([], [])) for part in parts]
+            found = Counter(tuple(i for i in row if i) for inputs, _ in mine for row in inputs)
+            assert found == Counter(tuple(i for i in row if i) for row in seen(whole)[name][0])
+    assert {tuple(sorted(rank.drawn.items())) for rank in ranks} == {tuple(sorted(alone.drawn.items()))}
 
 
 def test_every_training_row_comes_once_an_epoch_and_none_of_another_split(tasks):

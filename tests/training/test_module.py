@@ -13,8 +13,12 @@ from mtl.data.kinds.tagging import IGNORED
 from mtl.model.lstm import LSTM
 from mtl.model.multitask import MultiTaskModel
 from mtl.prompts.keyword import Keyword
-from mtl.strategies.switching.joint import Joint
-from mtl.strategies.switching.round_robin import RoundRobin
+from mtl.strategies.switching.composition.homogeneous import Homogeneous
+from mtl.strategies.switching.composition.stratified import Stratified
+from mtl.strategies.switching.order.joint import Joint
+from mtl.strategies.switching.order.round_robin import RoundRobin
+from mtl.strategies.switching.plan import Plan
+from mtl.strategies.switching.rate.uniform import Uniform
 from mtl.strategies.weighting.fixed import Fixed
 from mtl.strategies.weighting.uncertainty import Uncertainty
 from mtl.training.loaders import EvaluationLoader, StepLoader
@@ -22,6 +26,7 @@ from mtl.training.module import MultiTaskModule
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ADAM = partial(torch.optim.Adam, lr=0.01)
+JOINT, ROUND_ROBIN = (Stratified, Joint), (Homogeneous, RoundRobin)
 NAMES = ("mood", "stars", "topics", "tags")
 
 
@@ -40,9 +45,9 @@ def module(tasks, weighting=Fixed, optimizer=ADAM, steps=3):
     )
 
 
-def loader(tasks, switching=Joint, steps=3):
+def loader(tasks, switching=JOINT, steps=3):
     sizes = {name: len(task.labelled.rows["train"]) for name, task in tasks.items()}
-    return StepLoader(tasks, switching(sizes, 4), steps, 0)
+    return StepLoader(tasks, Plan(sizes, 4, steps, 0, *switching, Uniform), 0)
 
 
 def trainer(steps=3, **options):
@@ -77,7 +82,7 @@ def by_hand(model, tasks, batches, log_variances):
             optimizer.step()
 
 
-@pytest.mark.parametrize("switching", [Joint, RoundRobin])
+@pytest.mark.parametrize("switching", [JOINT, ROUND_ROBIN])
 @pytest.mark.parametrize("steps", [1, 6])
 def test_training_equals_the_loop_by_hand_parameter_by_parameter(tasks, switching, steps):
     made = module(tasks, Uncertainty, partial(torch.optim.Adam, lr=0.01, weight_decay=0.1), steps)
@@ -104,7 +109,7 @@ def test_the_head_of_an_absent_task_does_not_move_by_a_bit(tasks, fused):
             own = dict(zip(NAMES, pl_module.weighting.log_variances, strict=True))
             states.append((set(batch.tasks), {name: weights(made.model.heads[name], own[name]) for name in NAMES}))
 
-    trainer(8, callbacks=[Watch()]).fit(made, loader(tasks, RoundRobin, 8))
+    trainer(8, callbacks=[Watch()]).fit(made, loader(tasks, ROUND_ROBIN, 8))
     for (_, before), (present, after) in pairwise(states):
         moved = {name for name in NAMES if not torch.equal(before[name], after[name])}
         assert moved == present
@@ -133,7 +138,7 @@ def test_the_weighting_is_told_the_steps_tasks_detached_losses_and_where_the_run
             told.append(signals)
             return super().forward(signals)
 
-    trainer(5).fit(module(tasks, Told, steps=5), loader(tasks, RoundRobin, 5))
+    trainer(5).fit(module(tasks, Told, steps=5), loader(tasks, ROUND_ROBIN, 5))
     assert [signals.tasks.tolist() for signals in told] == [[0], [1], [2], [3], [0]]
     assert [signals.step for signals in told] == [0, 1, 2, 3, 4]
     assert {signals.total_steps for signals in told} == {5}
