@@ -69,7 +69,7 @@ class Expression:
     def _value(self, node: ast.AST, values: Mapping[str, float]) -> float:
         match node:
             case ast.Constant():
-                return node.value  # ty: ignore[invalid-return-type]
+                return node.value  # ty: ignore[invalid-explicit-return]
             case ast.Name():
                 return values[node.id]
             case ast.BinOp():

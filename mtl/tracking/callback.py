@@ -16,7 +16,8 @@ from mtl.training.module import MultiTaskModule
 
 class Record(Callback):
     """Writes `train/<task>/loss` and `/weight` (means over `every` steps), `val/...`, `test/...`, rows and step time;
-    `switch/<task>/rate` where it changes; with a weighting that takes gradients, their norms and cosines at the last of every `every` steps.
+    `switch/<task>/rate` where it changes;
+    with a weighting that takes gradients, their norms and cosines at the last of every `every` steps.
 
     Args:
         recorder: the run.

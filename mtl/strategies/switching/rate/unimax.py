@@ -10,7 +10,7 @@ from mtl.strategies.switching.rate.base import Rate
 
 
 class UniMax(Rate):
-    """From the smallest task up, each gets an equal part of what is left of the run's rows, and at most `epochs` passes.
+    """From the smallest task up, each gets an equal part of the rows that are left, and `epochs` passes at most.
 
     Where all tasks together can't fill the run at `epochs` passes, they are repeated as often as each other.
 
