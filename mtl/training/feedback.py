@@ -38,7 +38,9 @@ class TellPlan(Callback):
             counts = [len(batch.tasks[names[place]].targets) for place in told.tasks.tolist()]
             rows = torch.tensor(counts, dtype=torch.float64)
             seconds = time.perf_counter() - self._began
-            self.plan.tally.add(told.tasks, told.losses if told.plain is None else told.plain, rows, seconds, told.gramian)
+            self.plan.tally.add(
+                told.tasks, told.losses if told.plain is None else told.plain, rows, seconds, told.gramian
+            )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tell the scores, higher is better."""

@@ -67,7 +67,7 @@ class Plan:
         self.check()
 
     def check(self) -> None:
-        """Ask a rate that knows the whole run in advance for all of it: what it can't answer is found before training."""
+        """Ask a rate that knows the run in advance for all of it: what it can't answer is found before training."""
         if not self.rate.adaptive:
             for step in range(0, self.steps, self.block):
                 shares(self.rate, self._progress(step), self.sizes)

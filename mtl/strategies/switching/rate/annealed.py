@@ -1,4 +1,4 @@
-"""Annealed sampling: proportional at first, nearly uniform at the end (PALs, Stickland and Murray 2019, section 4.1)."""
+"""Annealed sampling: proportional at first, nearly uniform at the end (PALs, Stickland and Murray 2019)."""
 
 from collections.abc import Mapping
 

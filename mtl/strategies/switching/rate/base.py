@@ -31,10 +31,10 @@ class Rate(ABC):
     def __call__(self, progress: Progress) -> Tensor:
         """T shares, not necessarily summing to 1."""
 
-    def observe(self, feedback: Feedback) -> None:
+    def observe(self, feedback: Feedback) -> None:  # noqa: B027  most rates have nothing to learn
         """Learn from a block."""
 
-    def baselines(self, scores: Mapping[str, float]) -> None:
+    def baselines(self, scores: Mapping[str, float]) -> None:  # noqa: B027
         """Validation scores of the single-task runs, higher is better."""
 
     def state_dict(self) -> dict[str, Any]:
