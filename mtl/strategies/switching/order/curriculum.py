@@ -12,7 +12,8 @@ class Curriculum(Order):
     """The easiest task begins alone; the others join in the order of their difficulty and stay to the end.
 
     A unit k of n of the task that is number r from the easiest comes at s + (1 - s) (k + 1/2) / n, where
-    s = ramp r / (T - 1): easy tasks have the beginning to themselves and hard ones more of the end. Over the run each has its rate's share.
+    s = ramp r / (T - 1): easy tasks have the beginning to themselves and hard ones more of the end. Over the run each
+    has its rate's share.
 
     Args:
         sizes: training rows of each task.
