@@ -1,0 +1,132 @@
+"""Two tasks' scores against each other: runs, means of configurations, and those that no other dominates."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mtl.errors import MtlError
+from mtl.functional.front import front
+from mtl.reporting.baselines import is_baseline
+from mtl.reporting.columns import Record
+from mtl.reporting.figures.asked import Asked, number, say
+from mtl.reporting.figures.curves import BANDS
+from mtl.reporting.figures.style import COLOURS, DASHES, MARKERS, looks
+from mtl.reporting.table import Column
+
+FIXED = ("fixed.Fixed", "equal.Equal")
+Means = Mapping[tuple[str, ...], np.ndarray]
+
+
+def draw(asked: Asked, figure: Figure) -> str:
+    """Pale: runs; strong: means with bars."""
+    columns = [column for column in asked.columns() if column.direction][:2]
+    if len(columns) < 2:
+        raise MtlError(f"front needs two tasks with a score that has a direction. Tasks: {', '.join(asked.tasks)}")
+    points = {name: np.array([scores(run, columns) for run in group]) for name, group in asked.groups.items()}
+    points = {name: values_N2 for name, values_N2 in points.items() if np.isfinite(values_N2).all()}
+    if not points:
+        raise MtlError(f"front: no configuration has both {columns[0].key} and {columns[1].key} in all of its runs")
+    means = {name: values_N2.mean(axis=0) for name, values_N2 in points.items()}
+    wide = figure.get_figwidth() > 5
+    axes = figure.add_subplot()
+    for name, (colour, marker) in looks(points).items():
+        look: dict[str, Any] = {"color": COLOURS[colour % len(COLOURS)], "marker": MARKERS[marker % len(MARKERS)]}
+        face = "white" if colour >= len(COLOURS) else look["color"]
+        values_N2, mean_2 = points[name], means[name]
+        axes.plot(*values_N2.T, linestyle="none", markersize=2.5, alpha=0.4, markerfacecolor=face, **look)
+        x, y = _bars(values_N2, asked.band)
+        axes.errorbar(
+            *mean_2, yerr=y, xerr=x, fmt="none", ecolor=look["color"], elinewidth=0.8, gid=f"bars/{say(name)}"
+        )
+        axes.plot(*mean_2[:, None], linestyle="none", markersize=5, markerfacecolor=face, label=say(name), **look)
+    higher = (columns[0].direction == "max", columns[1].direction == "max")
+    best = front([(float(x), float(y)) for x, y in means.values()], higher)
+    joined_N2 = np.array(list(means.values()))[best]
+    axes.plot(*joined_N2.T, color="0.4", linewidth=0.9, zorder=1, gid="front")
+    alone = _alone(asked, axes, columns)
+    rays = _rays(asked, axes, columns, means)
+    for column, put in zip(columns, (axes.set_xlabel, axes.set_ylabel), strict=True):
+        put(f"{column.label}{' (%)' if column.is_bounded else ''} {'↑' if column.direction == 'max' else '↓'}")
+    entries = len(axes.get_legend_handles_labels()[1])
+    figure.set_size_inches(figure.get_figwidth(), max(3.0, 0.16 * entries) if wide else 2.6 + 0.15 * -(-entries // 2))
+    figure.legend(loc="outside right center" if wide else "outside lower center", ncols=1 if wide else 2)
+    several = any(len(values_N2) > 1 for values_N2 in points.values())
+    groups = {name: asked.groups[name] for name in points}
+    parts = [
+        f"{columns[0].label} and {columns[1].label}, {asked.count(groups)}",
+        "pale: runs, strong: means" + (f", bars: {BANDS[asked.band]}" if several else ""),
+        f"line: joins the {number(len(best), 'mean')} that no other dominates",
+        *(["dashed: mean of the single-task runs"] if alone else []),
+        *(["rays: fixed weights, from the worst of both means, axes scaled to the means"] if rays else []),
+    ]
+    return "; ".join(parts)
+
+
+def scores(run: Record, columns: Sequence[Column]) -> list[float]:
+    """The run's scores, in percent where they are fractions of 1; nan where they are not recorded."""
+    return [float(run.get(f"metrics.{c.key}", np.nan)) * (100 if c.is_bounded else 1) for c in columns]
+
+
+def _bars(values_N2: np.ndarray, band: str) -> list[np.ndarray | None]:
+    """2 x 1 lengths below and above the mean, in x and in y."""
+    if len(values_N2) < 2:
+        return [None, None]
+    mean_2 = values_N2.mean(axis=0)
+    if band == "range":
+        below_2, above_2 = mean_2 - values_N2.min(axis=0), values_N2.max(axis=0) - mean_2
+    else:
+        below_2 = above_2 = values_N2.std(axis=0, ddof=1) / np.sqrt(len(values_N2))
+    return [np.array([[below], [above]]) for below, above in zip(below_2, above_2, strict=True)]
+
+
+def _alone(asked: Asked, axes: Axes, columns: Sequence[Column]) -> bool:
+    """A dashed line at the mean of the single-task runs whose baseline keys the runs shown have, one a prompt."""
+    prompts: dict[str, int] = {}
+    single = [record for record in asked.runs.to_dict("records") if is_baseline(record)]
+    for column, line in zip(columns, (axes.axvline, axes.axhline), strict=True):
+        key = f"tags.mtl.baseline_key.{column.task}"
+        wanted = {record.get(key) for record in asked.records if not is_baseline(record)}
+        found: dict[str, list[float]] = defaultdict(list)
+        for record in single:
+            if isinstance(record.get(key), str) and record[key] in wanted:
+                found[str(record.get("tags.mtl.prompt"))] += scores(record, [column])
+        for prompt, values in found.items():
+            dashes = DASHES[1 + prompts.setdefault(prompt, len(prompts)) % 3]
+            line(float(np.mean(values)), color="0.5", linewidth=0.8, linestyle=dashes, zorder=0, gid="alone")
+    for prompt, place in prompts.items():
+        named = f"alone × {prompt}" if len(prompts) > 1 else "alone"
+        axes.plot([], [], color="0.5", linewidth=0.8, linestyle=DASHES[1 + place % 3], label=named)
+    return bool(prompts)
+
+
+def _rays(asked: Asked, axes: Axes, columns: Sequence[Column], means: Means) -> bool:
+    """A ray for each pair of fixed weights, from the worst of both means towards more of the task that weighs more.
+
+    The weights are those that the runs recorded: the same numbers as in their parameters, however those are written.
+    """
+    means_N2 = np.array(list(means.values()))
+    signs_2 = np.array([1 if column.direction == "max" else -1 for column in columns])
+    span_2 = np.ptp(means_N2, axis=0)
+    if len(means_N2) < 2 or not span_2.all():
+        return False
+    worst_2 = (means_N2 * signs_2).min(axis=0) * signs_2
+    pairs = set()
+    for record in (asked.groups[name][0] for name in means):
+        if str(record.get("params.weighting._target_")).endswith(FIXED):
+            pair_2 = np.array([record.get(f"metrics.train/{c.task}/weight", np.nan) for c in columns], dtype=float)
+            if pair_2.min() >= 0 and pair_2.sum() > 0:
+                pairs.add(tuple(np.round(pair_2 / pair_2.sum(), 4).tolist()))
+    limits = axes.get_xlim(), axes.get_ylim()
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.4}
+    for pair in sorted(pairs):
+        end_2 = worst_2 + signs_2 * span_2 * np.array(pair) / max(pair)
+        axes.plot(*np.stack([worst_2, end_2]).T, color="0.8", linewidth=0.7, zorder=0, gid="ray")
+        at = (float(end_2[0]), float(end_2[1]))
+        text, size = f"{pair[0]:g} : {pair[1]:g}", 5.5
+        axes.annotate(text, at, (2, 2), textcoords="offset points", fontsize=size, color="0.45", bbox=box, zorder=1)
+    axes.set(xlim=limits[0], ylim=limits[1])
+    return bool(pairs)
