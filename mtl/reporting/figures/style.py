@@ -4,7 +4,7 @@ import contextlib
 import functools
 import logging
 import textwrap
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,8 @@ def new_figure(width: str) -> Drawing:
 def styled() -> Generator[None, None, None]:
     """Matplotlib's own defaults with the look, whatever the user's matplotlibrc says."""
     fonts = ["DejaVu Sans", *filter(None, [chinese_font()])]
-    defaults: dict[Any, Any] = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
-    with mpl.rc_context({**defaults, **LOOK, "font.family": fonts}):
+    look: Any = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"} | LOOK
+    with mpl.rc_context(look | {"font.family": fonts}):
         yield
 
 
@@ -129,9 +129,20 @@ def line_looks(names: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], dict[s
     }
 
 
-def wrapped(text: str, inches: float) -> str:
-    """A title in as many lines as its panel needs."""
-    return textwrap.fill(text, max(int(inches / 0.062), 8), break_long_words=False, break_on_hyphens=False)
+def wrapped(text: str, inches: float, size: float = 7.5) -> str:
+    """A name in as many lines as its place needs, broken between its parts."""
+    letters = max(int(inches / (0.0083 * size)), 8)
+    kept = text.replace(" ", "\xa0").replace("\xa0×\xa0", "\xa0× ")
+    return textwrap.fill(kept, letters, break_long_words=False, break_on_hyphens=False).replace("\xa0", " ")
+
+
+def legend(figure: Figure, place: str, handles: Mapping[str, Any], width: float) -> None:
+    """A legend outside of the panels, in as many columns as fit `width` inches; the figure grows by its height."""
+    longest = max(map(len, handles), default=1)
+    columns = max(1, min(len(handles), int(width / (0.45 + 0.06 * longest))))
+    where: Any = f"outside {place}"
+    figure.legend(list(handles.values()), list(handles), loc=where, ncols=columns)
+    figure.set_figheight(figure.get_figheight() + 0.15 * -(-len(handles) // columns))
 
 
 def panels(figure: Figure, titles: Sequence[str], columns: int, height: float, *, alike: bool = False) -> list[Axes]:
@@ -160,11 +171,7 @@ def name_lines(figure: Figure, shown: Sequence[Axes]) -> None:
     if len(shown) == 1 and len(handles) <= 4:
         _name_at_ends(shown[0])
         return
-    longest = max(map(len, handles), default=1)
-    columns = max(1, min(len(handles), int(figure.get_figwidth() / (0.45 + 0.065 * longest))))
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=columns)
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + 0.14 * -(-len(handles) // columns))
+    legend(figure, "upper center", handles, figure.get_figwidth())
 
 
 def _name_at_ends(axes: Axes) -> None:

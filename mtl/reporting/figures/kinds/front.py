@@ -14,7 +14,7 @@ from mtl.reporting.baselines import is_baseline
 from mtl.reporting.columns import Record
 from mtl.reporting.figures.asked import Asked, number, say
 from mtl.reporting.figures.curves import BANDS
-from mtl.reporting.figures.style import COLOURS, DASHES, MARKERS, looks
+from mtl.reporting.figures.style import COLOURS, DASHES, MARKERS, legend, looks
 from mtl.reporting.table import Column
 
 FIXED = ("fixed.Fixed", "equal.Equal")
@@ -51,9 +51,13 @@ def draw(asked: Asked, figure: Figure) -> str:
     rays = _rays(asked, axes, columns, means)
     for column, put in zip(columns, (axes.set_xlabel, axes.set_ylabel), strict=True):
         put(f"{column.label}{' (%)' if column.is_bounded else ''} {'↑' if column.direction == 'max' else '↓'}")
-    entries = len(axes.get_legend_handles_labels()[1])
-    figure.set_size_inches(figure.get_figwidth(), max(3.0, 0.16 * entries) if wide else 2.6 + 0.15 * -(-entries // 2))
-    figure.legend(loc="outside right center" if wide else "outside lower center", ncols=1 if wide else 2)
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    if wide:
+        figure.set_size_inches(figure.get_figwidth(), max(3.0, 0.16 * len(handles)))
+        figure.legend(handles.values(), handles.keys(), loc="outside right center")
+    else:
+        figure.set_size_inches(figure.get_figwidth(), 2.6)
+        legend(figure, "lower center", handles, figure.get_figwidth())
     several = any(len(values_N2) > 1 for values_N2 in points.values())
     groups = {name: asked.groups[name] for name in points}
     parts = [

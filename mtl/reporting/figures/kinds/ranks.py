@@ -10,6 +10,7 @@ from scipy.stats import friedmanchisquare
 from mtl.errors import MtlError
 from mtl.functional.critical_difference import cliques, critical_difference
 from mtl.reporting.figures.asked import Asked, number, say
+from mtl.reporting.figures.style import wrapped
 from mtl.reporting.pooling import seed_of
 from mtl.reporting.ranks import mean_ranks
 
@@ -38,7 +39,8 @@ def draw(asked: Asked, figure: Figure) -> str:
     ranks_R = mean_ranks(values_RB, higher)
     difference = critical_difference(len(ranks_R), len(blocks), asked.alpha)
     _diagram(figure, list(map(say, runs)), ranks_R, difference)
-    p = friedmanchisquare(*np.where(higher, -values_RB, values_RB)).pvalue
+    with np.errstate(invalid="ignore"):  # all ranks tied: no p value
+        p = friedmanchisquare(*np.where(higher, -values_RB, values_RB)).pvalue
     return (
         f"Mean ranks (1 is best, to the right) of {number(len(ranks_R), 'configuration')} ({' × '.join(asked.keys)}) "
         f"in {len(blocks)} blocks: {pool}; Friedman p = {p:.2g}; bars join what lies within the critical difference "
@@ -54,31 +56,36 @@ def _diagram(figure: Figure, names: Sequence[str], ranks_R: np.ndarray, differen
     groups = cliques(sorted_R.tolist(), difference)
     right = (k + 1) // 2
     first = 0.55 + 0.3 * len(groups)
-    depth = first + 0.5 * right
+    narrow = figure.get_figwidth() < 5
+    size = 6 if narrow else 7.5
+    shown = [wrapped(name, 1.0, size) if narrow else name for name in names]
+    step = 0.5 + 0.3 * max(name.count("\n") for name in shown)
+    depth = first + step * right
     figure.set_size_inches(figure.get_figwidth(), 0.5 + 0.27 * depth)
     axes = figure.add_subplot()
     axes.axis("off")
     axes.set(xlim=(1.12 * k - 0.12, 1.12 - 0.12 * k), ylim=(depth, -1.7))
     axes.plot([1, k], [0, 0], **LINE)
-    for rank in range(1, k + 1):
+    for rank in range(1, k + 1, 2 if narrow and k > 8 else 1):
         axes.plot([rank, rank], [0, -0.18], **LINE)
-        axes.text(rank, -0.28, str(rank), ha="center", va="bottom")
+        axes.text(rank, -0.28, str(rank), ha="center", va="bottom", fontsize=size)
     axes.plot([k, k - difference], [-1.15, -1.15], **LINE, marker="|", markersize=5, gid="cd")
     axes.text(k - difference / 2, -1.28, f"CD = {difference:.2f}", ha="center", va="bottom")
     for place, (configuration, rank) in enumerate(zip(order, sorted_R.tolist(), strict=True)):
         best = place < right
-        height = first + 0.5 * (place if best else k - 1 - place)
+        height = first + step * (place if best else k - 1 - place)
         edge, side = (1 - 0.04 * (k - 1), "left") if best else (k + 0.04 * (k - 1), "right")
         axes.plot([rank, rank, edge], [0, height, height], **LINE, gid=f"rank/{names[configuration]}")
-        words = [names[configuration], f"{rank:.2f}"]
         axes.annotate(
-            "  ".join(words),
+            f"{shown[configuration]}  {rank:.2f}",
             (edge, height),
             (3 if best else -3, 0),
             textcoords="offset points",
             ha=side,
             va="center",
             annotation_clip=False,
+            fontsize=size,
+            linespacing=1.0,
         )
     for level, (start, end) in enumerate(groups):
         height = 0.3 + 0.3 * level

@@ -1,5 +1,6 @@
 """Heat map of one score over two choices of the configuration."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -76,15 +77,26 @@ def _heat_map(figure: Figure, keys: tuple[str, ...], cells: Cells, column: Colum
 
 def _write(axes: Axes, cells: dict[tuple[int, int], Cell], means: np.ndarray, scale: int) -> None:
     vary = len({cell.n for cell in cells.values() if cell.counts}) > 1
+    places = _places([cell.error * scale for cell in cells.values() if cell.error])
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    narrow = (figure.get_figwidth() - 1.6) / means.shape[1] < 0.85
     for (row, place), mean in np.ndenumerate(means):
         cell = cells.get((row, place), Cell())
         if not cell.counts:
             look: dict[str, Any] = {"hatch": "/////", "facecolor": "white", "edgecolor": "0.6", "linewidth": 0}
             axes.add_patch(Rectangle((place - 0.5, row - 0.5), 1, 1, **look))
             continue
-        error = "" if cell.error is None else f" ± {cell.error * scale:.2f}"
-        text = f"{mean:.2f}{error}{f' ({cell.n})' if vary else ''}".replace("-", "−")
+        error = "" if cell.error is None else f"± {cell.error * scale:.{places}f}"
+        parts = [f"{mean:.{places}f}", error, f"({cell.n})" if vary else ""]
+        text = ("\n" if narrow else " ").join(filter(None, parts[:2])) + f" {parts[2]}".rstrip()
         red, green, blue, _ = axes.images[0].to_rgba(np.array([mean]))[0]
         colour = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
-        size = 6.5 if means.shape[1] < 5 else 5.5
-        axes.text(place, row, text, ha="center", va="center", color=colour, fontsize=size)
+        size = 5.5 if narrow else 6.5
+        axes.text(place, row, text.replace("-", "−"), ha="center", va="center", color=colour, fontsize=size)
+
+
+def _places(errors: Sequence[float]) -> int:
+    """After the point, for two significant digits of the median standard error."""
+    middle = float(np.median(errors)) if errors else 0.0
+    return int(np.clip(1 - np.floor(np.log10(middle)), 0, 5)) if middle > 0 else 2

@@ -21,7 +21,7 @@ def draw(asked: Asked, figure: Figure) -> str:
         for place, (task, metric) in enumerate(names.items()):
             if line := curve(history, group, metric, asked.band):
                 # equal weights lie on each other: the first lines are the widest
-                width = 1.2 + 0.8 * max(0, min(len(names), 4) - 1 - place)
+                width = 1.2 + 0.6 * max(0, min(len(names), 4) - 1 - place)
                 plot(axes, line, {**line_style(place), "linewidth": width}, task)
                 drawn.append(line)
     grid[0].set_ylim(bottom=min(0.0, grid[0].get_ylim()[0]))
