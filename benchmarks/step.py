@@ -8,7 +8,6 @@ import shlex
 import statistics
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -121,9 +120,7 @@ class Clock(Callback):
 
     def _written(self) -> None:
         if self.recorder is not None:
-            done = threading.Event()
-            self.recorder._later(done.set)
-            done.wait()
+            self.recorder.wait(60)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

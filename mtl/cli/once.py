@@ -19,13 +19,14 @@ from mtl.cli.identity import run_key
 from mtl.cli.singles import tell_baselines
 from mtl.cli.sweep import DONE, KNOWN, parent_of
 from mtl.errors import MtlError
-from mtl.tracking.baselines import baseline_scores, run_delta_m
+from mtl.tracking.baselines import known_baselines, run_delta_m
 from mtl.tracking.callback import Record
 from mtl.tracking.earlier import at_work, earlier_run, end_abandoned, join_sweep
 from mtl.tracking.environment import git_state, packages
 from mtl.tracking.model import record_model, register
+from mtl.tracking.pending import sync_before
 from mtl.tracking.recorder import Recorder
-from mtl.tracking.store import open_store, tracking_uri
+from mtl.tracking.store import open_or_spool, tracking_uri
 from mtl.training.feedback import TellPlan
 from mtl.training.loaders import EvaluationLoader
 from mtl.training.predictions import Predictions
@@ -47,16 +48,20 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
     check(config)
     _settle(config)
     tracking = config["tracking"]
-    store = open_store(tracking_uri(tracking["uri"]), tracking["experiment"])
+    known = parent_of(sweep) is not None
+    store = open_or_spool(tracking_uri(tracking["uri"]), tracking["experiment"], known)
     name = run_name(config, chosen)
     specs = make_specs(config)
     key = run_key(config, [spec.source.key for spec in specs.values()])
     if sweep is None:
+        sync_before(store)
         end_abandoned(store)
     before = None if config["again"] else earlier_run(store, key)
     if before and before.finished:
-        join_sweep(store, before.run_id, parent_of(sweep))
-        print(f"{name}: in the record already as run {before.run_id} (again=true repeats it)", flush=True)
+        join_sweep(store, before, parent_of(sweep))
+        print(
+            f"{name}: in the record already as run {before.run_id or before.folder} (again=true repeats it)", flush=True
+        )
         return KNOWN
     folder = (before.folder if before else folder).resolve()
     run = build(config, specs)
@@ -68,6 +73,8 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
         parent_of(sweep),
         tracking["system_every"],
         goes_on=before.run_id if before else "",
+        folder=folder,
+        patience=tracking["patience"],
     )
     predictions = Predictions(folder / "predictions")
     told = [TellPlan(run.plan)] if run.plan.rate.adaptive else []
@@ -88,7 +95,10 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
     if isinstance(tracking["model"], str):
         _register(store.uri, recorder.run_id, tracking["model"])
     said = ", ".join(f"{task} {run.module.tasks[task].metric} {value:.4f}" for task, value in scores.items())
-    print(f"{name}: {said}  ({time.perf_counter() - began:.0f} s, run {recorder.run_id})", flush=True)
+    print(
+        f"{name}: {said}  ({time.perf_counter() - began:.0f} s, run {recorder.run_id or 'not delivered yet'})",
+        flush=True,
+    )
     return DONE
 
 
@@ -201,7 +211,7 @@ def _scores(config: Config, run: Run, trainer: pl.Trainer, recorder: Recorder) -
     scores = {name: float(trainer.callback_metrics[f"test/{name}/{task.metric}"]) for name, task in tasks.items()}
     if len(tasks) > 1:
         metrics = {name: task.metric for name, task in tasks.items()}
-        baselines = baseline_scores(recorder.store, run.baseline_keys, metrics)
+        baselines = known_baselines(recorder.store, run.baseline_keys, metrics)
         gain = run_delta_m(scores, baselines, {name: task.higher_is_better for name, task in tasks.items()})
         if gain is not None:
             recorder.metrics({"test/delta_m": gain}, config["steps"])

@@ -39,6 +39,7 @@ class SweepRecord(Callback):
         """Make the parent run and leave its id for the jobs."""
         from mtl.cli.sweep_note import note_table, sweep_name
         from mtl.tracking.earlier import at_work, end_abandoned
+        from mtl.tracking.pending import sync_before
         from mtl.tracking.recorder import parent_run
         from mtl.tracking.store import open_store, tracking_uri
 
@@ -48,13 +49,14 @@ class SweepRecord(Callback):
             store = open_store(tracking_uri(tracking.uri), tracking.experiment)
         except MtlError as error:
             raise NoParentError(error) from error
+        sync_before(store)
         end_abandoned(store)
         params = (config.hydra.sweeper.params or {}).items()
         given = [*config.hydra.overrides.task, *(f"{key}={value}" for key, value in params)]
         words = " ".join(given)
         tags = {"mtl.overrides": words[:5000], "mlflow.note.content": f"`mtl train -m {words}`"}
         _open.enter_context(at_work(folder))
-        parent = _open.enter_context(parent_run(store, sweep_name(given), {**tags, "mtl.folder": str(folder)}))
+        parent = _open.enter_context(parent_run(store, sweep_name(given), {**tags, "mtl.folder": str(folder)}, folder))
         _open.callback(note_table, parent, given)
         _sweeps.append(folder)
         (folder / PARENT).write_text(parent.run_id, encoding="utf-8")

@@ -1,9 +1,12 @@
 """Single-task runs that a run is measured against."""
 
+import logging
 from collections.abc import Mapping
 
 from mtl.functional.delta_m import delta_m
 from mtl.tracking.store import Store
+
+log = logging.getLogger(__name__)
 
 
 def baseline_scores(
@@ -17,7 +20,9 @@ def baseline_scores(
         metrics: task name to primary metric.
         split: whose score; what steers training asks for `val`.
     """
-    scores = {}
+    scores: dict[str, float] = {}
+    if store.away:
+        return scores
     for task, key in keys.items():
         query = (
             f"tags.`mtl.switching` = 'single' and tags.`mtl.baseline_key.{task}` = '{key}' "
@@ -27,6 +32,17 @@ def baseline_scores(
         if len(found) == 1 and (value := found[0].data.metrics.get(f"{split}/{task}/{metrics[task]}")) is not None:
             scores[task] = value
     return scores
+
+
+def known_baselines(store: Store, keys: Mapping[str, str], metrics: Mapping[str, str]) -> dict[str, float]:
+    """The same; nothing where the store does not answer now, and tables work Delta_m out later."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return baseline_scores(store, keys, metrics)
+    except (MlflowException, OSError) as error:
+        log.warning("the baselines of Delta_m could not be read: %s", (str(error).splitlines() or ["no reason"])[0])
+        return {}
 
 
 def run_delta_m(

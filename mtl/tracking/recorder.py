@@ -1,42 +1,49 @@
-"""One run of the record, written from a thread of its own so that training never waits for the store."""
+"""One run of the record: written to a spool in its folder, and brought to the store from a thread of its own."""
 
 import contextlib
 import logging
-import queue
+import shutil
+import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
-from itertools import chain
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mtl.errors import MtlError
-from mtl.tracking.store import Store
-
-if TYPE_CHECKING:
-    from mlflow.entities import Metric
+from mtl.tracking import pending
+from mtl.tracking.delivery import AT_ONCE, Delivery
+from mtl.tracking.earlier import host
+from mtl.tracking.spool import Spool, points
+from mtl.tracking.store import Store, open_store, public
+from mtl.tracking.system import SystemMetrics
 
 log = logging.getLogger(__name__)
 
-PARAMS_A_CALL, METRICS_A_CALL, LONGEST_PARAM = 100, 1000, 6000
-"""Limits of MLflow's REST interface."""
+LONGEST_PARAM = 6000
+"""Limit of MLflow's REST interface."""
+METRICS_A_CALL = AT_ONCE["metrics"]
 GATHERED_SECONDS = 1.0
 """How long points wait for more of them: a call of the store costs as much as a hundred points in it."""
-
-Write = Callable[[], object]
+LONGEST_PAUSE = 30.0
+"""Seconds between two tries at a store that is away."""
+PATIENCE = 30.0
 
 
 class Recorder:
     """A run that is begun when entered and always ended when left: FINISHED, FAILED with its error, or KILLED.
 
     Args:
-        store: where to.
+        store: where to; one that is away gets the run when it is back.
         name: as people read it.
         tags: of the run.
         parent: run id of the sweep that the run belongs to.
         system_every: seconds between two records of system metrics (CPU, memory, disk, network, GPU); 0: none.
         goes_on: run id of a run that was cut off and is recorded further.
+        folder: of the run, for its spool; by default a temporary one.
+        patience: seconds without any progress that the end of the run waits for the store.
     """
 
     def __init__(
@@ -47,33 +54,61 @@ class Recorder:
         parent: str | None = None,
         system_every: float = 0,
         goes_on: str = "",
+        folder: Path | None = None,
+        patience: float = PATIENCE,
     ) -> None:
-        self.store, self.name, self.parent = store, name, parent
-        self.system_every = system_every
-        self.tags_at_start = dict(tags)
-        self.run_id = goes_on
-        self._queue: queue.Queue[Write | list[Metric] | None] = queue.Queue()
-        self._failed: list[Write] = []
+        self.store, self.name, self.patience = store, name, patience
+        self.system_every, self._goes_on = system_every, goes_on
+        self._tags = {"mtl.host": host()} | dict(tags) | ({"mlflow.parentRunId": parent} if parent else {})
+        self._folder, self._temporary = folder, folder is None
+        self._wake, self._closing, self._given_up = threading.Event(), False, False
+        self._moved = time.monotonic()
+        self._reason = ""
+        self._begun = threading.Event()
+        self._index = Path(pending.INDEX).resolve()
+        self._idle = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="mtl-recorder", daemon=True)
-        self._monitor: Any = None
+        self._system: SystemMetrics | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Of the run; empty until the store has it."""
+        return self._delivery.run_id
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the store has all that was written so far."""
+        return self._spool.delivered
+
+    @property
+    def folder(self) -> Path:
+        """Where the spool is."""
+        return self._spool.path.parent
 
     def __enter__(self) -> "Recorder":
-        resumed = bool(self.run_id)
-        tags = self.tags_at_start | ({"mlflow.parentRunId": self.parent} if self.parent else {})
-        if self.run_id:
-            self.store.client.update_run(self.run_id, "RUNNING")
-        else:
-            self.run_id = self.store.client.create_run(
-                self.store.experiment_id, run_name=self.name, tags=tags
-            ).info.run_id
+        folder = self._folder or Path(tempfile.mkdtemp(prefix="mtl-run-"))
+        header = {
+            "uri": public(self.store.uri),
+            "experiment": self.store.experiment,
+            "name": self.name,
+            "tags": self._tags,
+            "start": int(time.time() * 1000),
+        }
+        try:
+            self._spool = Spool(folder, header | ({"run_id": self._goes_on} if self._goes_on else {}), self.patience)
+        except BlockingIOError:
+            raise MtlError(f"another process delivers the record in {folder}; try again when it is done") from None
+        if not self._temporary:
+            pending.note(self._spool)
+        if self._goes_on or self._spool.state["offset"] or self._spool.ended:
+            self._spool.append(["begin"])
+        self._delivery = Delivery(self._spool, self._connect)
         self._thread.start()
+        if not self.store.away:
+            self._begun.wait(min(self.patience, 5))
         if self.system_every:
-            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
-            self._monitor = SystemMetricsMonitor(
-                self.run_id, self.system_every, tracking_uri=self.store.uri, resume_logging=resumed
-            )
-            self._monitor.start()
+            self._system = SystemMetrics(self.metrics, self.system_every, self._spool.header["start"] / 1000)
+            self._system.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -81,105 +116,127 @@ class Recorder:
         if error is not None:
             status = "FAILED" if isinstance(error, Exception) else "KILLED"
             self.tags({"mtl.error": f"{type(error).__name__}: {error}"[:5000]})
-        if self._monitor is not None:
-            self._monitor.finish()
-        self._queue.put(None)
-        self._thread.join()
-        self._deliver_late()
-        self.store.client.set_terminated(self.run_id, status)
+        if self._system is not None:
+            self._system.finish()
+        in_time = self.wait(self.patience)
+        refused = self._delivery.refused
+        if refused and status == "FINISHED":
+            status = "FAILED"
+            self.tags({"mtl.error": f"{len(refused)} writes were refused, the first: {refused[0]}"[:5000]})
+        self._spool.append(["end", status, int(time.time() * 1000)])
+        self._closing = True
+        in_time = self.wait(self.patience if in_time else 0)
+        self._given_up = True
+        self._wake.set()
+        self._thread.join(self.patience if in_time else 0.5)
+        if not self._spool.delivered:
+            self._say_where()
+        if refused and error is None:
+            raise MtlError(
+                f"{len(refused)} writes of run {self.run_id} did not reach {public(self.store.uri)}: {refused[0]}"
+            )
+
+    def _say_where(self) -> None:
+        if self._temporary:
+            pending.note(self._spool)
+        count = points(self.folder)
+        print(
+            f"mtl: {count} points of {self.name} wait in {self._spool.path}: {self._reason or 'the store is slow'}; "
+            "`mtl sync` delivers them",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def params(self, params: Mapping[str, Any]) -> None:
         """Values of up to 6,000 characters; longer ones are cut and marked (the whole is in `config.yaml`)."""
-        from mlflow.entities import Param
-
-        kept = [Param(name, _short(str(value))) for name, value in params.items()]
-        for start in range(0, len(kept), PARAMS_A_CALL):
-            part = kept[start : start + PARAMS_A_CALL]
-            self._later(lambda part=part: self.store.client.log_batch(self.run_id, params=part))
+        self._write("params", {name: _short(str(value)) for name, value in params.items()})
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """One point of each metric."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        points = [Metric(name, value, now, step) for name, value in values.items()]
-        for start in range(0, len(points), METRICS_A_CALL):
-            self._queue.put(points[start : start + METRICS_A_CALL])
+        self._write("metrics", dict(values), int(time.time() * 1000), step)
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Tags that are known only now."""
-        from mlflow.entities import RunTag
-
-        kept = [RunTag(name, str(value)) for name, value in tags.items()]
-        self._later(lambda: self.store.client.log_batch(self.run_id, tags=kept))
+        self._write("tags", {name: str(value) for name, value in tags.items()})
 
     def text(self, text: str, path: str) -> None:
         """A text artifact."""
-        self._later(lambda: self.store.client.log_text(self.run_id, text, path))
+        self._spool.append(["text", path, text])
 
     def artifact(self, file: Path, folder: str | None = None) -> None:
-        """A file; it is copied before this returns to the queue's turn, so it should stay until the run has ended."""
-        self._later(lambda: self.store.client.log_artifact(self.run_id, str(file), folder))
+        """A file; it is copied when its turn comes, so it should stay where it is until it is delivered."""
+        file, own = file.resolve(), self.folder.resolve()
+        self._spool.append(["file", str(file.relative_to(own) if file.is_relative_to(own) else file), folder])
 
     def dataset(self, name: str, digest: str, context: str, profile: str) -> None:
         """A dataset's name and digest among the run's inputs."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
+        self._spool.append(["dataset", name, digest, context, profile])
 
-        dataset = Dataset(name, digest[:36], "mtl", "{}", profile=profile)
-        entry = DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
-        self._later(lambda: self.store.client.log_inputs(self.run_id, [entry]))
+    def _write(self, kind: str, values: Mapping[str, Any], *before: Any) -> None:
+        """A line, or as many as MLflow takes calls for it."""
+        if len(values) <= AT_ONCE[kind]:
+            self._spool.append([kind, *before, values])
+            return
+        names = list(values)
+        for start in range(0, len(names), AT_ONCE[kind]):
+            self._spool.append([kind, *before, {name: values[name] for name in names[start : start + AT_ONCE[kind]]}])
 
-    def _later(self, write: Write) -> None:
-        self._queue.put(write)
+    def wait(self, seconds: float) -> bool:
+        """Until all that was written so far is in the store, or nothing has moved for `seconds`; whether it is."""
+        self._moved = time.monotonic()
+        self._wake.set()
+        with self._idle:
+            while not self._spool.delivered and self._thread.is_alive():
+                rest = self._moved + seconds - time.monotonic()
+                if rest <= 0:
+                    break
+                self._idle.wait(min(rest, 1))
+        return self._spool.delivered
+
+    # the thread
+
+    def _connect(self) -> Store:
+        return open_store(self.store.uri, self.store.experiment) if self.store.away else self.store
 
     def _work(self) -> None:
-        """In their order. Points wait for more of them, until something else comes, a call is full or time is up."""
-        waiting: list[list[Metric]] = []
-        due = 0.0
-        item: Write | list[Metric] | None = _nothing
-        while item is not None:
+        pause = 0.0
+        while not (self._given_up or (self._closing and self._spool.delivered)):
             try:
-                item = self._queue.get(timeout=max(due - time.monotonic(), 0) if waiting else None)
-            except queue.Empty:
-                item = _nothing
-            fits = isinstance(item, list) and sum(map(len, waiting)) + len(item) <= METRICS_A_CALL
-            if waiting and not fits:
-                self._try(self._points(list(chain(*waiting))), [self._points(points) for points in waiting])
-                waiting = []
-            if isinstance(item, list):
-                due = due if waiting else time.monotonic() + GATHERED_SECONDS
-                waiting.append(item)
-            elif item is not None:
-                self._try(item, [item])
-
-    def _points(self, points: "list[Metric]") -> Write:
-        return lambda: self.store.client.log_batch(self.run_id, metrics=points)
-
-    def _try(self, write: Write, again: list[Write]) -> None:
-        """Write; keep `again` for the end where the store does not take it."""
-        try:
-            write()
-        except Exception:
-            if not self._failed:
-                log.warning("the store %s did not take a write; it is tried again at the end", self.store.uri)
-            self._failed += again
-
-    def _deliver_late(self) -> None:
-        lost = 0
-        reason: Exception | None = None
-        for write in self._failed:
-            try:
-                write()
+                while not self._given_up and self._delivery.step():
+                    self._progress()
+                pause, self._reason = GATHERED_SECONDS, ""
             except Exception as error:
-                lost, reason = lost + 1, error
-        if reason is not None:
-            with contextlib.suppress(Exception):
-                self.store.client.set_terminated(self.run_id, "FAILED")
-            raise MtlError(f"{lost} writes of run {self.run_id} did not reach {self.store.uri}: {reason}") from reason
+                pause = self._away(error, pause)
+            with self._idle:
+                self._idle.notify_all()
+            if not (self._closing and self._spool.delivered):
+                self._wake.wait(pause)
+                self._wake.clear()
+        self._leave()
 
+    def _progress(self) -> None:
+        self._moved, self._reason = time.monotonic(), ""
+        if self._delivery.run_id:
+            self._begun.set()
 
-def _nothing() -> None:
-    """What is to do when no more points came in time."""
+    def _away(self, error: Exception, pause: float) -> float:
+        """Say so once; the seconds until the next try."""
+        if not self._reason:
+            self._reason = (str(error).splitlines() or [type(error).__name__])[0]
+            log.warning(
+                "%s does not take the record for now (%s); training goes on", public(self.store.uri), self._reason
+            )
+        return min(max(2 * pause, GATHERED_SECONDS), 2 if self._closing else LONGEST_PAUSE)
+
+    def _leave(self) -> None:
+        """Nothing stays of a spool that is delivered; another is left to `mtl sync`."""
+        if self._spool.delivered:
+            self._spool.remove()
+            pending.forget(self._spool.header["id"], self._index)
+            if self._temporary:
+                shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            self._spool.close()
 
 
 def _short(value: str) -> str:
@@ -187,7 +244,9 @@ def _short(value: str) -> str:
 
 
 @contextlib.contextmanager
-def parent_run(store: Store, name: str, tags: Mapping[str, str]) -> Generator[Recorder, None, None]:
-    """The run that a sweep's jobs are children of."""
-    with Recorder(store, name, {**tags, "mtl.role": "sweep"}) as recorder:
+def parent_run(store: Store, name: str, tags: Mapping[str, str], folder: Path | None = None) -> Generator[Recorder]:
+    """The run that a sweep's jobs are children of. One that is deleted while they run doesn't stop them."""
+    with Recorder(store, name, {**tags, "mtl.role": "sweep"}, folder=folder) as recorder:
+        if not recorder.run_id and not recorder.wait(PATIENCE):
+            raise MtlError(f"the store {public(store.uri)} does not take the sweep's own run; is it locked?")
         yield recorder

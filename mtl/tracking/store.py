@@ -4,8 +4,11 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
+import socket
 import sqlite3
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -14,10 +17,16 @@ from typing import TYPE_CHECKING
 
 from mtl.errors import MtlError
 
+log = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SQLITE = "sqlite:///"
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+AWAY = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")
+_reached: set[str] = set()
+"""Stores that this process has had open."""
 
 
 def tracking_uri(uri: str | None = None) -> str:
@@ -30,6 +39,11 @@ def database(uri: str) -> Path | None:
     return Path(uri.removeprefix(SQLITE)).resolve() if uri.startswith(SQLITE) else None
 
 
+def public(uri: str) -> str:
+    """The address without a password."""
+    return re.sub(r"//[^/@]*@", "//", uri)
+
+
 @dataclass(frozen=True)
 class Store:
     """An open store and one experiment in it."""
@@ -38,6 +52,29 @@ class Store:
     client: "MlflowClient"
     experiment: str
     experiment_id: str
+    """Empty where the store is away: its runs wait in their spools."""
+
+    @property
+    def away(self) -> bool:
+        """Whether it could not be opened."""
+        return not self.experiment_id
+
+
+def open_or_spool(uri: str, experiment: str, known: bool) -> Store:
+    """Open the store; one that does not answer now but did before (to this process, or `known`) is away, no error."""
+    try:
+        return open_store(uri, experiment)
+    except UnreachableError as error:
+        if not known and uri not in _reached:
+            raise
+        log.warning("%s; the run is kept in its folder, `mtl sync` delivers it", error)
+        from mlflow import MlflowClient
+
+        return Store(uri, MlflowClient(uri), experiment, "")
+
+
+class UnreachableError(MtlError):
+    """The store is down or locked: later it may not be."""
 
 
 def open_store(uri: str, experiment: str) -> Store:
@@ -54,20 +91,54 @@ def open_store(uri: str, experiment: str) -> Store:
             if path is not None and not path.exists():
                 _create(path)
             client = MlflowClient(uri)
-            found = client.get_experiment_by_name(experiment)
-            if found is None:
-                beside = None if path is None else str(path.parent / "mlartifacts" / experiment.replace("/", "_"))
-                identity = client.create_experiment(experiment, artifact_location=beside)
-            elif found.lifecycle_stage == "deleted":
-                raise MtlError(f"experiment '{experiment}' was deleted in {uri}; restore it or name another")
-            else:
-                identity = found.experiment_id
+            identity = _experiment(client, path, experiment)
             if path is not None:
                 _prepare(path)
     except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
-        reason = (str(error).splitlines() or ["no reason given"])[0]
-        raise MtlError(f"the store {uri} can't be written: {reason}") from error
+        raise _one_line(uri, error) from error
+    _reached.add(uri)
     return Store(uri, client, experiment, identity)
+
+
+def _experiment(client: "MlflowClient", path: Path | None, name: str) -> str:
+    """Its id; made where it is missing."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        beside = None if path is None else str(path.parent / "mlartifacts" / name.replace("/", "_"))
+        try:
+            return client.create_experiment(name, artifact_location=beside)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        found = client.get_experiment_by_name(name)  # somebody else was quicker
+    if found is None or found.lifecycle_stage == "deleted":
+        raise MtlError(f"experiment '{name}' was deleted in {public(client.tracking_uri)}; restore it or name another")
+    return found.experiment_id
+
+
+def _one_line(uri: str, error: Exception) -> MtlError:
+    """What can be done about it."""
+    schema = re.search(r"found version (\w+), but expected (\w+)", str(error))
+    if schema:
+        found, needed = schema.groups()
+        says = f"the store {public(uri)} has schema {found}, this MLflow needs {needed}"
+        if _is_old(found):
+            return MtlError(f"{says}: copy the store, then `mlflow db upgrade {public(uri)}`")
+        return MtlError(f"{says}: a newer MLflow made it; install that one")
+    reason = (str(error).splitlines() or ["no reason given"])[0]
+    away = getattr(error, "error_code", "TEMPORARILY_UNAVAILABLE") in AWAY and "no such table" not in reason
+    kind = UnreachableError if away else MtlError
+    return kind(f"the store {public(uri)} can't be written: {reason}")
+
+
+def _is_old(schema: str) -> bool:
+    """Whether the installed MLflow knows the schema, and so the way on from it."""
+    import mlflow.store.db_migrations
+
+    folder = Path(next(iter(mlflow.store.db_migrations.__path__))) / "versions"
+    return any(path.name.startswith(f"{schema}_") for path in folder.glob("*.py"))
 
 
 def _create(path: Path) -> None:
@@ -82,14 +153,18 @@ def _create(path: Path) -> None:
 
 def _reach(uri: str) -> None:
     """Find out in seconds whether a server answers: MLflow itself tries for minutes."""
-    if not uri.startswith(("http://", "https://")):
-        return
+    parts = urllib.parse.urlsplit(uri)
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
-    except urllib.error.HTTPError:
-        return  # it answers, if only to ask for a password
+        if parts.scheme in ("http", "https"):
+            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
+        elif parts.hostname and (port := parts.port or PORTS.get(parts.scheme.partition("+")[0])):
+            socket.create_connection((parts.hostname, port), timeout=10).close()
+    except urllib.error.HTTPError as error:
+        if error.code in (502, 503, 504):
+            raise UnreachableError(f"the store {public(uri)} does not answer: {error}") from None
+        # it answers, if only to ask for a password
     except OSError as error:
-        raise MtlError(f"the store {uri} does not answer: {error}") from None
+        raise UnreachableError(f"the store {public(uri)} does not answer: {error}") from None
 
 
 def _prepare(path: Path) -> None:
@@ -118,5 +193,9 @@ def quiet() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    for name in ("alembic", "mlflow.store.db.utils", "mlflow.system_metrics.system_metrics_monitor"):
+    # MLflow would repeat a request whose answer was lost, and so begin a run twice; the spool repeats it knowingly
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # no tracebacks of a locked store
+    for name in ("alembic", "mlflow.system_metrics.system_metrics_monitor"):
         logging.getLogger(name).setLevel(logging.WARNING)

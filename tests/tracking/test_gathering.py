@@ -4,6 +4,7 @@ import pytest
 
 from mtl.errors import MtlError
 from mtl.tracking.recorder import GATHERED_SECONDS, METRICS_A_CALL, Recorder
+from mtl.tracking.spool import NAME, read
 from mtl.tracking.store import open_store
 
 
@@ -53,9 +54,12 @@ def test_points_reach_the_store_while_training_goes_on(store):
 def test_what_comes_after_points_is_written_after_them(store):
     with Recorder(store, "order", {}) as recorder:
         recorder.metrics({"a": 1.0}, 0)
-        seen = []
-        recorder._later(lambda: seen.append(history(store, recorder.run_id, "a")))
-    assert seen == [[(0, 1.0)]]
+        recorder.tags({"after": "points"})
+        recorder.text("x", "a.txt")
+        order = [item[0] for item, _ in read(recorder.folder / NAME)]
+    assert order == ["run", "metrics", "tags", "text"]
+    run = store.client.get_run(recorder.run_id)
+    assert (run.data.tags["after"], run.data.metrics, run.info.status) == ("points", {"a": 1.0}, "FINISHED")
 
 
 def test_a_point_that_the_store_refuses_takes_no_other_with_it(store):
