@@ -92,7 +92,7 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
         for file in predictions.files:
             recorder.artifact(file, "predictions")
         scores = _scores(config, run, trainer, recorder)
-    if isinstance(tracking["model"], str):
+    if isinstance(tracking["model"], str) and recorder.run_id:
         _register(store.uri, recorder.run_id, tracking["model"])
     said = ", ".join(f"{task} {run.module.tasks[task].metric} {value:.4f}" for task, value in scores.items())
     print(

@@ -56,7 +56,8 @@ class SweepRecord(Callback):
         words = " ".join(given)
         tags = {"mtl.overrides": words[:5000], "mlflow.note.content": f"`mtl train -m {words}`"}
         _open.enter_context(at_work(folder))
-        parent = _open.enter_context(parent_run(store, sweep_name(given), {**tags, "mtl.folder": str(folder)}, folder))
+        tags["mtl.folder"] = str(folder)
+        parent = _open.enter_context(parent_run(store, sweep_name(given), tags, folder, tracking.patience))
         _open.callback(note_table, parent, given)
         _sweeps.append(folder)
         (folder / PARENT).write_text(parent.run_id, encoding="utf-8")

@@ -141,13 +141,18 @@ def end_abandoned(store: Store) -> None:
 
     Only runs of this host are judged: on another one the folder may be there by chance, and its lock means nothing.
     """
+    from mlflow.exceptions import MlflowException
+
     if store.away:
         return
     for run in store.client.search_runs([store.experiment_id], "attributes.status = 'RUNNING'"):
         folder = Path(run.data.tags.get("mtl.folder", ""))
         here = run.data.tags.get("mtl.host", host()) == host()
         if here and (folder / LOCK).exists():
-            with contextlib.suppress(BlockingIOError), _locked(folder):
+            with (
+                contextlib.suppress(BlockingIOError, MlflowException),
+                _locked(folder),
+            ):
                 store.client.set_terminated(run.info.run_id, "KILLED")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from mtl.errors import MtlError
 from mtl.tracking import pending
-from mtl.tracking.delivery import AT_ONCE, Delivery
+from mtl.tracking.delivery import AT_ONCE, Delivery, GoneError
 from mtl.tracking.earlier import host
 from mtl.tracking.spool import Spool, points
 from mtl.tracking.store import Store, open_store, public
@@ -63,7 +63,7 @@ class Recorder:
         self._folder, self._temporary = folder, folder is None
         self._wake, self._closing, self._given_up = threading.Event(), False, False
         self._moved = time.monotonic()
-        self._reason = ""
+        self._reason, self._gone = "", False
         self._begun = threading.Event()
         self._index = Path(pending.INDEX).resolve()
         self._idle = threading.Condition()
@@ -188,7 +188,7 @@ class Recorder:
         with self._idle:
             while not self._spool.delivered and self._thread.is_alive():
                 rest = self._moved + seconds - time.monotonic()
-                if rest <= 0:
+                if rest <= 0 or self._gone:
                     break
                 self._idle.wait(min(rest, 1))
         return self._spool.delivered
@@ -215,12 +215,13 @@ class Recorder:
         self._leave()
 
     def _progress(self) -> None:
-        self._moved, self._reason = time.monotonic(), ""
+        self._moved, self._reason, self._gone = time.monotonic(), "", False
         if self._delivery.run_id:
             self._begun.set()
 
     def _away(self, error: Exception, pause: float) -> float:
         """Say so once; the seconds until the next try."""
+        self._gone = isinstance(error, GoneError)
         if not self._reason:
             self._reason = (str(error).splitlines() or [type(error).__name__])[0]
             log.warning(
@@ -244,9 +245,11 @@ def _short(value: str) -> str:
 
 
 @contextlib.contextmanager
-def parent_run(store: Store, name: str, tags: Mapping[str, str], folder: Path | None = None) -> Generator[Recorder]:
+def parent_run(
+    store: Store, name: str, tags: Mapping[str, str], folder: Path | None = None, patience: float = PATIENCE
+) -> Generator[Recorder]:
     """The run that a sweep's jobs are children of. One that is deleted while they run doesn't stop them."""
-    with Recorder(store, name, {**tags, "mtl.role": "sweep"}, folder=folder) as recorder:
-        if not recorder.run_id and not recorder.wait(PATIENCE):
+    with Recorder(store, name, {**tags, "mtl.role": "sweep"}, folder=folder, patience=patience) as recorder:
+        if not recorder.run_id and not recorder.wait(patience):
             raise MtlError(f"the store {public(store.uri)} does not take the sweep's own run; is it locked?")
         yield recorder
