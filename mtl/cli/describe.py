@@ -35,6 +35,8 @@ def run_name(config: Mapping[str, Any], chosen: Mapping[str, str]) -> str:
     switching = switching_name(chosen)
     alone = config["switching"].get("task")
     parts = [chosen["prompt"], f"single {alone}" if alone else chosen["weighting"]]
+    if chosen["transform"] != "none" and not alone:
+        parts[1] += f" of {chosen['transform']}"
     if switching not in ("joint", "single"):
         parts.append(switching)
     return f"{' x '.join(parts)}, seed {config['seed']}"
@@ -43,7 +45,7 @@ def run_name(config: Mapping[str, Any], chosen: Mapping[str, str]) -> str:
 def tags(config: Mapping[str, Any], chosen: Mapping[str, str], run: "Run", key: str) -> dict[str, str]:
     """What tables and figures find the run by."""
     tasks = run.module.tasks
-    found = {f"mtl.{group}": chosen[group] for group in ("prompt", "weighting", "switching", "trunk")}
+    found = {f"mtl.{group}": chosen[group] for group in ("prompt", "weighting", "transform", "switching", "trunk")}
     found["mtl.switching"] = switching_name(chosen)
     found |= {
         "mtl.role": "run",

@@ -10,7 +10,7 @@ from mtl.reporting.table import BOUNDED, DELTA_M, Column
 if TYPE_CHECKING:
     import pandas as pd
 
-TAGS = ("prompt", "weighting", "switching", "trunk", "tasks", "selection", "seed")
+TAGS = ("prompt", "weighting", "transform", "switching", "trunk", "tasks", "selection", "seed")
 LOWER = ("loss", "rmse", "mae", "mse", "perplexity")
 HIGHER = (*BOUNDED, "pearson", "spearman", "ranking_precision")
 
