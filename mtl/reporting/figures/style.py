@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import textwrap
+import unicodedata
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -131,14 +132,19 @@ def line_looks(names: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], dict[s
 
 def wrapped(text: str, inches: float, size: float = 7.5) -> str:
     """A name in as many lines as its place needs, broken between its parts."""
-    letters = max(int(inches / (0.0083 * size)), 8)
+    room = max(int(inches / (0.0083 * size)), 8)
     kept = text.replace(" ", "\xa0").replace("\xa0×\xa0", "\xa0× ")
-    return textwrap.fill(kept, letters, break_long_words=False, break_on_hyphens=False).replace("\xa0", " ")
+    return textwrap.fill(kept, room, break_long_words=False, break_on_hyphens=False).replace("\xa0", " ")
+
+
+def letters(text: str) -> int:
+    """How many letters wide a text is: a Chinese one takes the room of two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def legend(figure: Figure, place: str, handles: Mapping[str, Any], width: float) -> None:
     """A legend outside of the panels, in as many columns as fit `width` inches; the figure grows by its height."""
-    longest = max(map(len, handles), default=1)
+    longest = max(map(letters, handles), default=1)
     columns = max(1, min(len(handles), int(width / (0.45 + 0.06 * longest))))
     where: Any = f"outside {place}"
     figure.legend(list(handles.values()), list(handles), loc=where, ncols=columns)

@@ -64,3 +64,13 @@ def test_chinese_letters_have_glyphs(drawing, recwarn):
     for form in ("png", "pdf"):
         saved(drawing, form)
     assert not [warning for warning in recwarn if "missing from" in str(warning.message)]
+
+
+def test_a_legend_of_chinese_names_stays_inside(curves):
+    names = {"uncertainty": "按照任务的不确定性来给出权重", "pcgrad": "把互相冲突的梯度分量都投影掉"}
+    frame = curves.frame.replace({"tags.mtl.weighting": names})
+    drawing = figure("losses", frame, history=curves.history, width="column")
+    drawing.canvas.draw()
+    box = drawing.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= drawing.bbox.x1

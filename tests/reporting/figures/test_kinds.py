@@ -90,6 +90,14 @@ def test_conflict_shows_mean_cosines_and_the_share_of_negative_steps(curves):
     assert labelled(over_time)["news – length"].get_ydata() == pytest.approx([0.0, 0.2])
 
 
+def test_conflict_counts_every_seed_alike_however_many_steps_it_recorded(record):
+    for seed, cosines in enumerate([[-0.5, 0.1, 0.1], [0.3]]):
+        record.curve(record.add(0.5, 2.0, seed=seed), "gradient/news/length/cosine", cosines)
+    axes = figure("conflict", record.frame, history=record.history).axes[0]
+    assert axes.images[0].get_array() == pytest.approx(np.array([[(-0.1 + 0.3) / 2]]))
+    assert texts(axes) == ["0.10\n17 %"]  # a third of the steps of one seed, none of the other's
+
+
 def test_front_joins_what_no_other_dominates(grid):
     drawing = figure("front", grid.frame)
     (axes,) = drawing.axes

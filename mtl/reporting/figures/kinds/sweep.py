@@ -56,7 +56,7 @@ def _heat_map(figure: Figure, keys: tuple[str, ...], cells: Cells, column: Colum
     for (row, place), cell in cells.items():
         if cell.mean is not None:
             means[rows.index(row), places.index(place)] = cell.mean * scale
-    figure.set_size_inches(min(figure.get_figwidth(), 1.9 + 1.1 * len(places)), 0.9 + 0.38 * len(rows))
+    figure.set_size_inches(min(figure.get_figwidth(), 1.9 + 1.1 * len(places)), 0.9 + 0.42 * len(rows))
     axes = figure.add_subplot()
     picture = axes.imshow(means, cmap="cividis_r" if column.direction == "min" else "cividis", aspect="auto")
     _write(axes, {(rows.index(row), places.index(place)): cell for (row, place), cell in cells.items()}, means, scale)
@@ -89,10 +89,10 @@ def _write(axes: Axes, cells: dict[tuple[int, int], Cell], means: np.ndarray, sc
             continue
         error = "" if cell.error is None else f"± {cell.error * scale:.{places}f}"
         parts = [f"{mean:.{places}f}", error, f"({cell.n})" if vary else ""]
-        text = ("\n" if narrow else " ").join(filter(None, parts[:2])) + f" {parts[2]}".rstrip()
+        text = ("\n" if narrow else " ").join(filter(None, parts))
         red, green, blue, _ = axes.images[0].to_rgba(np.array([mean]))[0]
         colour = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
-        size = 5.5 if narrow else 6.5
+        size = 5 if narrow else 6.5
         axes.text(place, row, text.replace("-", "−"), ha="center", va="center", color=colour, fontsize=size)
 
 
