@@ -1,0 +1,108 @@
+"""What the record costs a training step: Lightning with it against Lightning without, and against the loop."""
+
+import argparse
+import json
+import logging
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from benchmarks.step import Cost, T, Work, loop, ours, quieten
+from benchmarks.synth import TRUNKS, machine
+from mtl.tracking.earlier import earlier_run, finished_keys
+from mtl.tracking.recorder import Recorder
+from mtl.tracking.store import Store, open_store
+
+ARMS: dict[str, tuple[Callable[[Work], Cost], Callable[[Work], Cost]]] = {
+    "not recorded, against itself": (ours, ours),
+    "every step, against not recorded": (partial(ours, every=1), ours),
+    "every 10 steps, against not recorded": (partial(ours, every=10), ours),
+    "every step, against the loop": (partial(ours, every=1), loop),
+    "every 10 steps, against the loop": (partial(ours, every=10), loop),
+}
+
+
+def measure(work: Work, repeats: int) -> dict[str, list[tuple[Cost, Cost]]]:
+    """(base, arm) pairs: arms in shuffled order, each pair's two segments in either order."""
+    order = random.Random(0)
+    found: dict[str, list[tuple[Cost, Cost]]] = {name: [] for name in ARMS}
+    for _ in range(repeats):
+        for name in order.sample(list(ARMS), len(ARMS)):
+            arm, base = ARMS[name]
+            if order.random() < 0.5:
+                first, second = base(work), arm(work)
+            else:
+                second, first = arm(work), base(work)
+            found[name].append((first, second))
+    return found
+
+
+def span(ratios: Sequence[float]) -> str:
+    return f"{statistics.median(ratios):.3f} ({min(ratios):.2f}-{max(ratios):.2f})"
+
+
+def a_point(store: Store, steps: int = 20000) -> tuple[float, float]:
+    """Microseconds on the training thread to write 8 metrics, of a bare `json.dumps` of the same line."""
+    values = {f"train/task{task}/{name}": 1 / (3 + task) for task in range(4) for name in ("loss", "weight")}
+    with Recorder(store, "writes", {}) as recorder:
+        began = time.thread_time()
+        for step in range(steps):
+            recorder.metrics(values, step)
+        ours_us = 1e6 * (time.thread_time() - began) / steps
+    began = time.thread_time()
+    for step in range(steps):
+        json.dumps(["metrics", 1700000000000, step, values])
+    return ours_us, 1e6 * (time.thread_time() - began) / steps
+
+
+def a_key(store: Store, keys: int) -> tuple[float, float]:
+    """Milliseconds to find a finished key, of all in a sweep and of one searched by MLflow."""
+    for key in range(keys):
+        run = store.client.create_run(store.experiment_id, tags={"mtl.key": f"k{key}", "mtl.folder": f"runs/{key}"})
+        store.client.set_terminated(run.info.run_id)
+    began = time.perf_counter()
+    assert all(earlier_run(store, f"k{key}") for key in range(keys))
+    ours_ms = 1000 * (time.perf_counter() - began) / keys
+    assert len(finished_keys(store)) == keys
+    began = time.perf_counter()
+    for key in range(0, keys, max(keys // 50, 1)):
+        store.client.search_runs([store.experiment_id], f"tags.`mtl.key` = 'k{key}'")
+    return ours_ms, 1000 * (time.perf_counter() - began) / len(range(0, keys, max(keys // 50, 1)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trunk", choices=list(TRUNKS), default="lstm", help="what the tasks share (default: lstm)")
+    parser.add_argument("--steps", type=int, default=60, help="measured steps of a segment (default: 60)")
+    parser.add_argument("--repeats", type=int, default=11, help="pairs of segments an arm (default: 11)")
+    parser.add_argument("--keys", type=int, default=1000, help="finished runs to look a key up among (default: 1000)")
+    options = parser.parse_args(arguments)
+    quieten()
+    logging.getLogger("mtl").setLevel(logging.ERROR)
+    torch.set_num_threads(1)
+    print(", ".join(machine(1, "pytorch-lightning", "mlflow")))
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(f"sqlite:///{folder}/mlflow.db", "recording")
+        found = measure(Work(options.trunk, options.steps, False, store, Path(folder)), options.repeats)
+        line, bare = a_point(store)
+        key, search = a_key(open_store(store.uri, "keys"), options.keys)
+    print(f"trunk {options.trunk}, {T} tasks, {options.repeats} pairs of {options.steps} steps\n")
+    print("| | wall | processor |\n|---|---|---|")
+    for name, pairs in found.items():
+        walls = [arm.wall / base.wall for base, arm in pairs]
+        cpus = [arm.cpu / base.cpu for base, arm in pairs]
+        print(f"| {name} | {span(walls)} | {span(cpus)} |")
+    print(f"\na line of 8 metrics: {line:.0f} us on the training thread (json alone: {bare:.0f} us)")
+    print(f"a finished key of {options.keys}: {key:.2f} ms; searched one by one: {search:.1f} ms")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
