@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from experiments.fronts.problems import QUADRATICS, VLMOP2
+from .problems import QUADRATICS, VLMOP2
 
 TITLES = {
     "linear": "linear",

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from experiments.toy_landscape.landscape import landscape, pareto_x2
+from .landscape import landscape, pareto_x2
 
 TITLES = {
     "equal": "Equal weights (LS)",

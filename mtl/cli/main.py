@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import mtl
-from mtl.cli import compare, figure, predict, register, sync, table, ui
+from mtl.cli import compare, figure, predict, register, reproduce, sync, table, ui
 from mtl.errors import MtlError
 
 TRAIN_HELP = "train one run, or a sweep with -m; overrides as in Hydra: `mtl train --help` lists every option"
@@ -39,15 +39,7 @@ def _run(words: list[str]) -> int:
     parser.add_argument("--version", action="version", version=f"mtl {mtl.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands.add_parser("train", help=TRAIN_HELP, add_help=False)
-    parts = {
-        "table": table,
-        "compare": compare,
-        "figure": figure,
-        "predict": predict,
-        "register": register,
-        "sync": sync,
-        "ui": ui,
-    }
+    parts = {"table": table, "compare": compare, "figure": figure, "predict": predict, "register": register, "reproduce": reproduce, "sync": sync, "ui": ui}
     parsers = {name: part.add_parser(commands) for name, part in parts.items()}
     if words and words[0] in parts:
         # intermixed: options may stand between a run's id and the texts

@@ -20,7 +20,7 @@ def test_help_needs_no_heavy_import():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert {"train", "table", "predict", "ui"} <= set(done.stdout.split())
+    assert {"train", "table", "predict", "reproduce", "ui"} <= set(done.stdout.split())
 
 
 def test_train_help_lists_the_options_of_every_group(mtl):

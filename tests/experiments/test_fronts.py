@@ -5,7 +5,7 @@ import torch
 
 from experiments.fronts.measures import covered, distances, hypervolume
 from experiments.fronts.problems import QUADRATICS, VLMOP2
-from experiments.fronts.run import DESCENTS, SWEEPS, main, quadratic, sweep
+from experiments.fronts.run import DESCENTS, SWEEPS, quadratic, sweep
 
 PROBLEMS = {"vlmop2": VLMOP2(), **QUADRATICS}
 
@@ -71,12 +71,3 @@ def test_a_preference_moves_tchebycheff_along_the_front_and_linear_to_its_ends()
 def test_paths_start_where_torchjd_starts():
     assert quadratic("hqf", "mgda").shape == (101, 4, 2)
     assert set(SWEEPS) & set(DESCENTS) == {"mgda", "upgrad"}
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*found no weights")
-def test_the_quick_run_has_no_cell_outside(capsys):
-    assert main(["--quick"]) == 0
-    last = capsys.readouterr().out.strip().splitlines()[-1]
-    assert "0 outside, 0 missing" in last
-    assert not last.startswith("0 cells")

@@ -1,12 +1,15 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from rich.progress import Progress
 
 from experiments.toy_landscape import two_tasks
 from experiments.toy_landscape.landscape import DRAWN_X2, FLOOR, STARTS, landscape, pareto_x2
-from experiments.toy_landscape.run import METHODS, descend, main, reached
+from experiments.toy_landscape.run import METHODS, descend, reached, run
 from experiments.toy_landscape.run import PROTOCOLS as ALL
+from experiments.toy_landscape.run import QUICK as FIVE
 from mtl.functional.aligned_mtl import aligned_mtl
 from mtl.functional.bargaining import bargain
 from mtl.functional.cagrad import cagrad
@@ -15,10 +18,14 @@ from mtl.functional.dual_cone import dual_projection, upgrad
 from mtl.functional.imtl_g import imtl_g
 from mtl.functional.mgda import min_norm
 from mtl.functional.pcgrad import pcgrad
+from mtl.reporting.expected import read_expected
+from mtl.reporting.measured import read_measured, write_measured
+from mtl.reporting.verdict import judge
 from mtl.strategies.weighting.base import Signals
 from mtl.strategies.weighting.famo import FAMO
 from mtl.strategies.weighting.gradvac import GradVac
 
+FOLDER = Path(__file__).parents[2] / "experiments" / "toy_landscape"
 ORDER = torch.tensor([[1], [0]])
 SOLVERS = {
     "mgda": min_norm,
@@ -181,8 +188,17 @@ def test_starts_and_a_point_of_the_front():
 
 
 @pytest.mark.slow
-def test_the_quick_run_has_no_cell_outside(capsys):
-    assert main(["--quick"]) == 0
-    last = capsys.readouterr().out.strip().splitlines()[-1]
-    assert "0 outside, 0 missing" in last
-    assert not last.startswith("0 cells")
+def test_five_methods_reach_the_front_as_published(tmp_path):
+    asked = {"s0.1": ALL["s0.1"]._replace(marks=(35_000,))}
+    with Progress(disable=True) as progress:
+        _, cells = run(FIVE, asked, progress)
+    write_measured(
+        tmp_path / "measured.csv",
+        ("protocol", "steps", "method"),
+        {tuple(cell.split("/")): value for cell, value in cells.items()},
+    )
+    wanted = [f"s0.1/35k/{name}" for name in FIVE]
+    expected = [cell for cell in read_expected(FOLDER / "expected.csv") if cell.row in wanted]
+    verdicts = judge(read_measured(tmp_path / "measured.csv"), expected, "expected.csv")
+    assert len(verdicts) > 20
+    assert all(verdict.word == "inside" for verdict in verdicts)
