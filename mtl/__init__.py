@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mtl.reporting.compare import compare
     from mtl.drawing import figure
+    from mtl.reporting.compare import compare
     from mtl.reporting.table import Table
     from mtl.tracking.runs import runs
 

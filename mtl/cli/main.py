@@ -39,7 +39,16 @@ def _run(words: list[str]) -> int:
     parser.add_argument("--version", action="version", version=f"mtl {mtl.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands.add_parser("train", help=TRAIN_HELP, add_help=False)
-    parts = {"table": table, "compare": compare, "figure": figure, "predict": predict, "register": register, "reproduce": reproduce, "sync": sync, "ui": ui}
+    parts = {
+        "table": table,
+        "compare": compare,
+        "figure": figure,
+        "predict": predict,
+        "register": register,
+        "reproduce": reproduce,
+        "sync": sync,
+        "ui": ui,
+    }
     parsers = {name: part.add_parser(commands) for name, part in parts.items()}
     if words and words[0] in parts:
         # intermixed: options may stand between a run's id and the texts
