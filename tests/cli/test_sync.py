@@ -60,7 +60,7 @@ def test_a_run_whose_store_goes_down_ends_well_and_is_delivered_by_sync(mtl, fol
     assert run["status"] == "FINISHED"
     assert run["metrics.test/reviews/accuracy"] >= 0
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    assert {"checkpoints", "config.yaml"} <= {file.path for file in client.list_artifacts(run["run_id"])}
+    assert {"model", "config.yaml"} <= {file.path for file in client.list_artifacts(run["run_id"])}
     assert mtl("sync").out == "nothing waits: all runs are delivered\n"
     assert not list(folder.rglob("spool*"))
     with sqlite3.connect(folder / "mlflow.db") as connection:
