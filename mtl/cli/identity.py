@@ -7,7 +7,7 @@ from typing import Any
 
 import mtl
 
-INERT = {"tracking": (), "trainer": ("progress",), "experiment": (), "again": (), "checkpoint_every": ()}
+INERT = {"tracking": (), "trainer": ("progress",), "experiment": (), "again": (), "retry": (), "checkpoint_every": ()}
 """Parts of a configuration that can't change a result: a whole group, or fields of one."""
 
 

@@ -17,7 +17,8 @@ from mtl.cli.build import Run, build, check, make_specs
 from mtl.cli.describe import data_report, examples, flat, run_name, say, tags
 from mtl.cli.identity import run_key
 from mtl.cli.singles import tell_baselines
-from mtl.cli.sweep import DONE, KNOWN, parent_of
+from mtl.cli.sweep import DONE, KNOWN, is_watched, parent_of
+from mtl.cli.validations import Validations
 from mtl.errors import MtlError
 from mtl.tracking.baselines import known_baselines, run_delta_m
 from mtl.tracking.callback import Record
@@ -36,7 +37,9 @@ Config = Mapping[str, Any]
 LATEST = "latest"
 
 
-def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Path | None) -> str:
+def run_once(
+    config: Config, chosen: Mapping[str, str], folder: Path, sweep: Path | None, validations: Validations
+) -> str:
     """Build, train, test, record; how it ended. What the user got wrong is found before the run is in the record.
 
     Args:
@@ -44,6 +47,7 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
         chosen: option of each config group.
         folder: for files of the run.
         sweep: folder of the sweep that the run belongs to.
+        validations: is told of each validation, and keeps them.
     """
     check(config)
     _settle(config)
@@ -64,6 +68,8 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
         )
         return KNOWN
     folder = (before.folder if before else folder).resolve()
+    if before is None:  # the folder may have been another run's
+        (folder / "checkpoints" / f"{LATEST}.ckpt").unlink(missing_ok=True)
     run = build(config, specs)
     tell_baselines(run, store)
     recorder = Recorder(
@@ -78,8 +84,8 @@ def run_once(config: Config, chosen: Mapping[str, str], folder: Path, sweep: Pat
     )
     predictions = Predictions(folder / "predictions")
     told = [TellPlan(run.plan)] if run.plan.rate.adaptive else []
-    callbacks: list[Callback] = [*told, Record(recorder, tracking["every"]), predictions]
-    if config["trainer"]["progress"]:
+    callbacks: list[Callback] = [*told, Record(recorder, tracking["every"]), predictions, validations]
+    if config["trainer"]["progress"] and not is_watched(sweep):
         callbacks.append(Progress(name, config["steps"]))
     trainer = make_trainer(config, callbacks, folder)
     began = time.perf_counter()

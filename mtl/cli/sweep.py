@@ -1,27 +1,63 @@
 """A sweep as one parent run, whichever launcher starts its jobs: they find its id in the sweep's folder."""
 
 import contextlib
-import json
 import sys
 from collections import Counter
 from collections.abc import Generator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 
+from mtl.cli import notes
 from mtl.errors import MtlError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from mtl.tracking.recorder import Recorder
+    from mtl.tracking.store import Store
+
 PARENT = ".mtl-parent"
-OUTCOMES = ".mtl-outcomes"
-DONE, KNOWN = "done", "in the record already"
-ENDS = (DONE, KNOWN)
+LIVE = ".mtl-live"
+DONE, KNOWN = notes.DONE, notes.KNOWN
 _open = ExitStack()
-_sweeps: list[Path] = []
+
+
+@dataclass
+class Sweep:
+    """The sweep that this process runs.
+
+    Args:
+        folder: of its jobs.
+        store: that it is recorded in.
+        parent: its run.
+        total: how many jobs it has, where that is known.
+    """
+
+    folder: Path
+    store: "Store"
+    parent: "Recorder"
+    total: int | None = None
+
+    def watch(self, total: int) -> None:
+        """Say how many jobs there will be; on a terminal, show how they are doing until the sweep ends."""
+        self.total = total
+        if sys.stderr.isatty():
+            from mtl.cli.live import live
+
+            (self.folder / LIVE).touch()
+            _open.enter_context(live(self.folder, lambda: self.total))
+
+
+_sweeps: list[Sweep] = []
+
+
+def current() -> Sweep:
+    """The sweep that this process runs."""
+    return _sweeps[-1]
 
 
 class NoParentError(BaseException):
@@ -47,6 +83,7 @@ class SweepRecord(Callback):
         folder = Path(config.hydra.sweep.dir).resolve()
         try:
             store = open_store(tracking_uri(tracking.uri), tracking.experiment)
+            _open.enter_context(at_work(folder))
         except MtlError as error:
             raise NoParentError(error) from error
         sync_before(store)
@@ -55,11 +92,12 @@ class SweepRecord(Callback):
         given = [*config.hydra.overrides.task, *(f"{key}={value}" for key, value in params)]
         words = " ".join(given)
         tags = {"mtl.overrides": words[:5000], "mlflow.note.content": f"`mtl train -m {words}`"}
-        _open.enter_context(at_work(folder))
         tags["mtl.folder"] = str(folder)
+        for stale in (notes.NOTES, LIVE):
+            (folder / stale).unlink(missing_ok=True)
         parent = _open.enter_context(parent_run(store, sweep_name(given), tags, folder, tracking.patience))
         _open.callback(note_table, parent, given)
-        _sweeps.append(folder)
+        _sweeps.append(Sweep(folder, store, parent))
         (folder / PARENT).write_text(parent.run_id, encoding="utf-8")
         print(f"sweep {parent.run_id} in experiment {tracking.experiment}", flush=True)
 
@@ -70,26 +108,32 @@ def closing() -> Generator[None, None, None]:
     try:
         yield
     finally:
-        while _sweeps:
-            print(summary(_sweeps.pop()), flush=True)
-        _open.__exit__(*sys.exc_info())
-
-
-def note_outcome(folder: Path, sweep: Path, name: str, outcome: str) -> None:
-    """Leave a line on how a job ended, for the sweep's summary: jobs may be processes of their own."""
-    with (sweep / OUTCOMES).open("a", encoding="utf-8") as file:
-        file.write(json.dumps([folder.name, name, outcome], ensure_ascii=False) + "\n")
+        said = [summary(_sweeps.pop().folder) for _ in range(len(_sweeps))]
+        try:
+            _open.__exit__(*sys.exc_info())
+        finally:
+            for text in said:
+                print(text, flush=True)
 
 
 def summary(sweep: Path) -> str:
     """`18 jobs: 15 done, 2 in the record already, 1 failed`, and a line for each that failed."""
-    path = sweep / OUTCOMES
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    found = [json.loads(line) for line in lines]
-    counts = Counter("failed" if outcome not in ENDS else outcome for _, _, outcome in found)
-    said = [f"{len(found)} jobs: " + ", ".join(f"{counts[end]} {end}" for end in (*ENDS, "failed") if counts[end])]
-    said += [f"  job {number} failed: {name}: {outcome}" for number, name, outcome in found if outcome not in ENDS]
+    found = notes.latest(notes.read(sweep))
+    ends = {job: _end(note) for job, note in found.items()}
+    counts = Counter(state for state, _ in ends.values())
+    states = (notes.DONE, notes.KNOWN, notes.PRUNED, notes.FAILED, notes.BEFORE)
+    said = [f"{len(found)} jobs: " + ", ".join(f"{counts[state]} {state}" for state in states if counts[state])]
+    said = said if found else ["no job was started"]
+    for job, note in found.items():
+        state, why = ends[job]
+        if state in notes.BAD:
+            said.append(f"  job {job} {state}: {note.name}: {why}")
     return "\n".join(said)
+
+
+def _end(note: notes.Note) -> tuple[str, str]:
+    """A job that said nothing more after its beginning failed: its process was killed."""
+    return (notes.FAILED, "its process ended without a word") if note.state == notes.RUNNING else (note.state, note.why)
 
 
 def parent_of(folder: Path | None) -> str | None:
@@ -97,3 +141,13 @@ def parent_of(folder: Path | None) -> str | None:
     if folder is None or not (folder / PARENT).exists():
         return None
     return (folder / PARENT).read_text(encoding="utf-8")
+
+
+def is_watched(folder: Path | None) -> bool:
+    """Whether a live summary shows the jobs of the sweep, in this process or in that which began the sweep."""
+    return folder is not None and (folder / LIVE).exists()
+
+
+def in_own_process() -> bool:
+    """Whether this job's process is not the one that began its sweep."""
+    return not _sweeps

@@ -1,8 +1,10 @@
 """`mtl train`: one run, or the jobs of a sweep, from configuration to record."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,30 +59,69 @@ def job(config: "DictConfig") -> None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from mtl.cli.describe import run_name
     from mtl.cli.once import run_once
-    from mtl.cli.sweep import note_outcome
+    from mtl.cli.validations import Validations
 
     plain: Any = OmegaConf.to_container(config, resolve=True)
     settings = HydraConfig.get()
     chosen = dict(settings.runtime.choices)
-    folder, sweep = Path(settings.runtime.output_dir), sweep_folder(settings)
-    outcome = "was interrupted"
+    folder = Path(settings.runtime.output_dir)
+    if str(settings.mode).endswith("MULTIRUN"):
+        sweep_job(plain, chosen, folder, Path(settings.sweep.dir), settings.job.num)
+        return
     try:
-        outcome = run_once(plain, chosen, folder, sweep)
+        run_once(plain, chosen, folder, None, Validations())
+    except MtlError as error:
+        _errors.append(error)
+
+
+def sweep_job(plain: Any, chosen: dict[str, str], folder: Path, sweep: Path, number: int) -> None:
+    """One job of a sweep; leaves notes of its beginning, its validations and its end in the sweep's folder."""
+    from mtl.cli import notes
+    from mtl.cli.describe import run_name
+    from mtl.cli.once import run_once
+    from mtl.cli.search import trial_of
+    from mtl.cli.validations import PrunedError, Validations, Values
+
+    name = run_name(plain, chosen)
+    trial = trial_of(sweep, number)
+
+    def note(state: str, why: str = "", values: Values | None = None) -> None:
+        notes.leave(sweep, notes.Note(folder.name, name, state, " ".join(why.split()), values or {}))
+
+    def validated(step: int, values: Values) -> None:
+        note(notes.RUNNING, f"at step {step}", values)
+        if trial is not None:
+            trial.report(step, values)
+
+    validations = Validations(validated)
+    note(notes.RUNNING)
+    end, why = notes.FAILED, "was interrupted"
+    try:
+        with _output_kept(folder, sweep):
+            end, why = run_once(plain, chosen, folder, sweep, validations), ""
+    except PrunedError as pruned:
+        end, why = notes.PRUNED, str(pruned)
     except Exception as error:
-        outcome = " ".join(f"{error}".split())
-        if sweep is None and isinstance(error, MtlError):
-            _errors.append(error)
-            return
-        if sweep is not None:
-            print(f"mtl: job {settings.job.num} failed: {error}", file=sys.stderr, flush=True)
+        why = str(error)
+        print(f"mtl: job {number} failed: {error}", file=sys.stderr, flush=True)
+        (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
         raise
     finally:
-        if sweep is not None:
-            note_outcome(folder, sweep, run_name(plain, chosen), outcome)
+        note(end, why, validations.selected(plain["selection"]))
 
 
-def sweep_folder(settings: Any) -> Path | None:
-    """The folder of the sweep that this job belongs to."""
-    return Path(settings.sweep.dir) if str(settings.mode).endswith("MULTIRUN") else None
+@contextlib.contextmanager
+def _output_kept(folder: Path, sweep: Path) -> Generator[None, None, None]:
+    """What a job in a process of its own prints goes to a file while a live summary holds the terminal."""
+    from mtl.cli.sweep import in_own_process, is_watched
+
+    if not (is_watched(sweep) and in_own_process()):
+        yield
+        return
+    with (
+        (folder / "output.log").open("a", encoding="utf-8") as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
+        yield

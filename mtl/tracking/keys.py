@@ -1,0 +1,75 @@
+"""What the record knows of many keys at once, for sweeps that skip what is done."""
+
+import contextlib
+import sqlite3
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from mtl.tracking.store import Store, database
+
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a key stands: of its runs the newest finished one, else the newest cut-off one, else the newest failed."""
+
+    run_id: str
+    status: str
+    error: str = ""
+
+
+_RANK = ("FINISHED", "KILLED", "RUNNING", "SCHEDULED", "FAILED")
+
+
+def standings(store: Store, keys: Collection[str]) -> dict[str, Standing]:
+    """The standing of those keys that the experiment has runs of, by one query.
+
+    A SQLite store is read directly: `search_runs` takes 2 ms a run of the experiment, as it reads all metrics.
+    """
+    wanted, found = set(keys), dict[str, Standing]()
+    path = database(store.uri)
+    rows = _searched(store) if path is None else _selected(str(path), store.experiment_id)
+    for key, standing in rows:  # newest first
+        if key in wanted and (key not in found or _rank(standing) < _rank(found[key])):
+            found[key] = standing
+    return found
+
+
+def _rank(standing: Standing) -> int:
+    return _RANK.index(standing.status)
+
+
+_QUERY = """
+SELECT tags.value, runs.run_uuid, runs.status, coalesce(error.value, '') FROM tags
+JOIN runs ON runs.run_uuid = tags.run_uuid
+LEFT JOIN tags AS error ON error.run_uuid = runs.run_uuid AND error.key = 'mtl.error'
+WHERE tags.key = 'mtl.key' AND runs.experiment_id = ? AND runs.lifecycle_stage = 'active'
+ORDER BY runs.start_time DESC
+"""
+
+
+def _selected(path: str, experiment_id: str) -> Iterator[tuple[str, Standing]]:
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as connection:
+        for key, *standing in connection.execute(_QUERY, (int(experiment_id),)).fetchall():
+            yield key, Standing(*standing)
+
+
+def _searched(store: Store) -> Iterator[tuple[str, Standing]]:
+    token = None
+    while True:
+        page = store.client.search_runs(
+            [store.experiment_id],
+            "tags.`mtl.role` = 'run'",
+            max_results=PAGE,
+            order_by=["attributes.start_time DESC"],
+            page_token=token,
+        )
+        for run in page:
+            yield (
+                run.data.tags.get("mtl.key", ""),
+                Standing(run.info.run_id, run.info.status, run.data.tags.get("mtl.error", "")),
+            )
+        token = page.token
+        if not token:
+            return
