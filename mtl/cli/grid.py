@@ -60,7 +60,7 @@ class Planner:
 
     def unfinished(self, jobs: Sequence[Job]) -> list[Job]:
         """The jobs to train, in their order; a note is left of each that is not."""
-        from mtl.tracking.earlier import join_sweep
+        from mtl.tracking.earlier import Earlier, join_sweep
         from mtl.tracking.keys import standings
 
         sweep = current()
@@ -75,7 +75,7 @@ class Planner:
         for number, (job, name, key) in enumerate(planned):
             standing = known.get(key)
             if standing is not None and standing.status == "FINISHED":
-                join_sweep(sweep.store, standing.run_id, sweep.parent.run_id)
+                join_sweep(sweep.store, Earlier(standing.run_id, True, Path(standing.folder)), sweep.parent.run_id)
                 print(f"{name}: in the record already as run {standing.run_id} (again=true repeats it)", flush=True)
                 notes.leave(sweep.folder, notes.Note(f"known {number}", name, notes.KNOWN))
             elif standing is not None and standing.status == "FAILED" and not self.retry:

@@ -17,6 +17,7 @@ class Standing:
     run_id: str
     status: str
     error: str = ""
+    folder: str = ""
 
 
 _RANK = ("FINISHED", "KILLED", "RUNNING", "SCHEDULED", "FAILED")
@@ -41,9 +42,10 @@ def _rank(standing: Standing) -> int:
 
 
 _QUERY = """
-SELECT tags.value, runs.run_uuid, runs.status, coalesce(error.value, '') FROM tags
+SELECT tags.value, runs.run_uuid, runs.status, coalesce(error.value, ''), coalesce(folder.value, '') FROM tags
 JOIN runs ON runs.run_uuid = tags.run_uuid
 LEFT JOIN tags AS error ON error.run_uuid = runs.run_uuid AND error.key = 'mtl.error'
+LEFT JOIN tags AS folder ON folder.run_uuid = runs.run_uuid AND folder.key = 'mtl.folder'
 WHERE tags.key = 'mtl.key' AND runs.experiment_id = ? AND runs.lifecycle_stage = 'active'
 ORDER BY runs.start_time DESC
 """
@@ -66,10 +68,8 @@ def _searched(store: Store) -> Iterator[tuple[str, Standing]]:
             page_token=token,
         )
         for run in page:
-            yield (
-                run.data.tags.get("mtl.key", ""),
-                Standing(run.info.run_id, run.info.status, run.data.tags.get("mtl.error", "")),
-            )
+            error, folder = (run.data.tags.get(tag, "") for tag in ("mtl.error", "mtl.folder"))
+            yield run.data.tags.get("mtl.key", ""), Standing(run.info.run_id, run.info.status, error, folder)
         token = page.token
         if not token:
             return
