@@ -8,7 +8,6 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -133,7 +132,7 @@ def expand(words: list[str]) -> list[Job]:
     for override in OverridesParser.create().parse_overrides(words):
         key = override.get_key_element()
         if override.is_sweep_override() and not override.is_discrete_sweep():
-            raise HydraException(f"{override.input_line}: an interval has no list of values; hydra/sweeper=optuna")
+            raise MtlError(f"{override.input_line}: an interval has no list of values; hydra/sweeper=optuna")
         values = override.sweep_string_iterator() if override.is_sweep_override() else None
         choices[key] = [f"{key}={value}" for value in values or [override.get_value_element_as_str()]]
     return [tuple(job) for job in itertools.product(*choices.values())]
