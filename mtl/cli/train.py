@@ -28,8 +28,8 @@ def train(overrides: Sequence[str]) -> int:
     from mtl.cli.sweep import NoParentError, closing
 
     full = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # we show errors ourselves, in one line
     with with_files(overrides) as words, closing():
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # we show errors ourselves, in one line
         sys.argv = ["mtl train", *words]
         GlobalHydra.instance().clear()
         try:

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from mlflow import MlflowClient
 
@@ -131,3 +133,9 @@ def test_other_commands_answer_mistakes_in_a_line(mtl, words, parts):
     assert len(done.err.strip().splitlines()) == 1
     for part in parts:
         assert part in done.err
+
+
+def test_a_file_that_is_missing_leaves_the_environment_as_it_was(mtl, monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+    assert mtl("train", "task=./nowhere.yaml").code == 2
+    assert os.environ["HYDRA_FULL_ERROR"] == ""
