@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
     """Draw, write, and say what is shown and where it is."""
     from mtl.drawing import figure
     from mtl.reporting.figures import KINDS
-    from mtl.tracking.attach import attach, sweep_run
-    from mtl.tracking.runs import read_runs
+    from mtl.tracking.attach import attach
+    from mtl.tracking.runs import read_runs, sweep_run
     from mtl.tracking.store import tracking_uri
 
     if args.kind not in KINDS:

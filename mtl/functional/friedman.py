@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from mtl.functional.critical_difference import critical_difference
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -40,12 +42,3 @@ def friedman(values_NK: np.ndarray, higher_is_better: Sequence[bool] | bool = Tr
         chi_square, p = map(float, stats.friedmanchisquare(*costs_NK.T))
     distance = critical_difference(K, N, alpha)
     return Ranks(tuple(ranks_NK.mean(axis=0).tolist()), N, chi_square, p, distance, alpha)
-
-
-def critical_difference(methods: int, blocks: int, alpha: float = 0.05) -> float:
-    """Nemenyi's: mean ranks that differ by at least this differ at level `alpha`, all pairs taken together.
-
-    q_alpha sqrt(K (K + 1) / (6 N)), q_alpha the studentised range over sqrt(2) (Demsar 2006, eq. 6 and table 5a).
-    """
-    q = stats.studentized_range.ppf(1 - alpha, methods, np.inf) / np.sqrt(2)
-    return float(q * np.sqrt(methods * (methods + 1) / (6 * blocks)))

@@ -16,6 +16,18 @@ def pareto_front(points_ND: np.ndarray, higher_is_better: Sequence[bool]) -> np.
     return np.asarray(~(no_worse_NN & better_NN).any(axis=0) & ~np.isnan(costs_ND).any(axis=1))
 
 
+def front(points: Sequence[tuple[float, float]], higher_is_better: tuple[bool, bool] = (True, True)) -> list[int]:
+    """Positions of the points on the front, sorted by the first coordinate, then the second: the line that joins them.
+
+    A point with an infinity is left out.
+    """
+    finite = [place for place, point in enumerate(points) if np.isfinite(point).all()]
+    if not finite:
+        return []
+    kept = pareto_front(np.asarray([points[place] for place in finite]), higher_is_better)
+    return sorted((place for place, on in zip(finite, kept, strict=True) if on), key=lambda place: points[place])
+
+
 def hypervolume(points_N2: np.ndarray, reference_2: Sequence[float], higher_is_better: Sequence[bool]) -> float:
     """The area that two-dimensional points dominate up to a reference point (Zitzler & Thiele 1998); exact, by sorting.
 

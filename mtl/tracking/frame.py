@@ -4,11 +4,10 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mtl.tracking.exact import exact
+
 if TYPE_CHECKING:
     import pandas as pd
-
-LARGEST = 1.7976931348623157e308
-"""What MLflow's SQL stores write for infinity."""
 
 Head = tuple[str, str, int]
 """Run id, status, start in milliseconds since 1970."""
@@ -47,4 +46,4 @@ def _by_name(values: Iterable[Value], place: dict[str, int]) -> Sequence[tuple[s
 def _number(value: float | None) -> float:
     if value is None:
         return math.nan
-    return math.copysign(math.inf, value) if abs(value) >= LARGEST else float(value)
+    return exact(float(value))

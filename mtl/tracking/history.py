@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mtl.errors import MtlError
+from mtl.tracking.exact import LARGEST
 from mtl.tracking.store import database, quiet
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 COLUMNS = ["run_id", "metric", "step", "value"]
 BOUND = 400
 """Values bound in one statement: SQLite takes at least 999."""
-LARGEST = 1.7976931348623157e308
-"""MLflow keeps an infinity as the largest double."""
 
 
 class Point(NamedTuple):

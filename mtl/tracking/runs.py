@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from mtl.errors import MtlError
 from mtl.tracking.by_client import ByClient
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Reader = ByClient | BySql
+T = TypeVar("T")
 
 
 def runs(experiment: str, uri: str | None = None, sweep: str | None = None) -> "pd.DataFrame":
@@ -41,16 +43,26 @@ def read_runs(uri: str, experiment: str, *, sweep: str | None = None) -> "pd.Dat
         sweep: only the runs of one sweep, by the beginning of its parent's run id; `last` is the newest. Runs that
             the sweep found finished already belong to it too.
     """
+    return _asked(uri, lambda reader: _read(reader, uri, experiment, sweep))
+
+
+def sweep_run(uri: str, experiment: str, sweep: str) -> str:
+    """The run id of a sweep's parent, by its beginning; `last` is the newest."""
+    return _asked(uri, lambda reader: _parent_id(reader, _experiment_id(reader, uri, experiment), experiment, sweep))
+
+
+def _asked(uri: str, question: Callable[[Reader], T]) -> T:
+    """The answer of the store's own tables where that is safe, else of MLflow's client."""
     _require_store(uri)
     reader = by_sql(uri)
     if reader is not None:
-        return _read(reader, uri, experiment, sweep)
+        return question(reader)
     quiet()
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        return _read(ByClient(uri), uri, experiment, sweep)
+        return question(ByClient(uri))
     except (MlflowException, SQLAlchemyError, ImportError) as error:
         raise MtlError(f"the store {_public(uri)} cannot be read: {str(error).splitlines()[0]}") from error
 

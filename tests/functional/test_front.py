@@ -3,7 +3,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.functional.front import front
+from mtl.functional.pareto import front
 
 values = st.one_of(st.integers(0, 6).map(float), st.just(math.nan))
 

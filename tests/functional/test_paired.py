@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mtl.functional.friedman import critical_difference, friedman
+from mtl.functional.critical_difference import critical_difference
+from mtl.functional.friedman import friedman
 from mtl.functional.holm import holm
 from mtl.functional.paired import bootstrap_interval, pairs_needed, permutation_p, smallest_p, wilcoxon_p
 

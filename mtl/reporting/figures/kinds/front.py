@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mtl.errors import MtlError
-from mtl.functional.front import front
+from mtl.functional.pareto import front
 from mtl.reporting.baselines import is_baseline
 from mtl.reporting.columns import Record
 from mtl.reporting.figures.asked import Asked, number, say
