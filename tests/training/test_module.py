@@ -18,9 +18,11 @@ from mtl.strategies.switching.composition.stratified import Stratified
 from mtl.strategies.switching.order.joint import Joint
 from mtl.strategies.switching.order.round_robin import RoundRobin
 from mtl.strategies.switching.plan import Plan
+from mtl.strategies.switching.rate.loss_ratio import LossRatio
 from mtl.strategies.switching.rate.uniform import Uniform
 from mtl.strategies.weighting.fixed import Fixed
 from mtl.strategies.weighting.uncertainty import Uncertainty
+from mtl.training.feedback import TellPlan
 from mtl.training.loaders import EvaluationLoader, StepLoader
 from mtl.training.module import MultiTaskModule
 
@@ -171,3 +173,28 @@ def test_a_checkpoint_carries_what_it_was_given(tasks):
     checkpoint = {}
     module(tasks).on_save_checkpoint(checkpoint)
     assert checkpoint["mtl"] == {"seed": 3}
+
+
+def test_an_adaptive_rate_is_told_the_losses_of_its_block_and_the_scores_of_the_validation(tasks):
+    sizes = {name: len(task.labelled.rows["train"]) for name, task in tasks.items()}
+    made = Plan(sizes, 4, 6, 0, *JOINT, LossRatio, block=3)
+    seen = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            seen.append(dict(zip(tasks, pl_module.told.losses.tolist(), strict=True)))
+
+    fitted, trained = module(tasks, steps=6), trainer(6, callbacks=[TellPlan(made), Watch()])
+    trained.fit(fitted, StepLoader(tasks, made, 0))
+    by_hand = [sum(step[name] for step in seen[:3]) / 3 for name in tasks]
+    torch.testing.assert_close(made.rate.first, torch.tensor(by_hand).double(), rtol=1e-5, atol=0)
+    rest = made.tally.take(made.rates)
+    by_hand = [sum(step[name] for step in seen[3:]) / 3 for name in tasks]
+    torch.testing.assert_close(rest.losses, torch.tensor(by_hand).double(), rtol=1e-5, atol=0)
+    assert rest.rows.tolist() == [12] * len(tasks)
+    assert bool((rest.seconds > 0).all())
+    trained.validate(fitted, EvaluationLoader(tasks, "val"), verbose=False)
+    for place, (name, task) in enumerate(tasks.items()):
+        kind = task.labelled.task
+        score = float(trained.callback_metrics[f"val/{name}/{kind.metric}"])
+        assert float(made.tally.scores[place]) == pytest.approx(score if kind.higher_is_better else -score)
