@@ -1,5 +1,6 @@
 """A configuration to everything that a run is made of."""
 
+from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -7,7 +8,7 @@ from typing import Any, get_args
 
 import torch
 
-from mtl.cli.identity import baseline_key
+from mtl.cli.identity import baseline_key, digest
 from mtl.cli.instantiate import instantiate
 from mtl.cli.tasks import make_spec
 from mtl.data.batch import Announced
@@ -28,6 +29,9 @@ from mtl.training.module import MakeOptimizer, MultiTaskModule
 from mtl.training.soundness import OnNan
 
 Config = Mapping[str, Any]
+Prepared = tuple[Mapping[str, LabelledRows], Vocabulary, Mapping[str, Announced]]
+PREPARED_SIZE = 4
+_prepared: OrderedDict[str, tuple[*Prepared, Mapping[str, Any]]] = OrderedDict()
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,19 +77,9 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         config: the resolved configuration as plain data.
         specs: the tasks that train.
     """
-    loaded = {name: spec.load() for name, spec in specs.items()}
-    tasks = {name: rows.task for name, rows in loaded.items()}
     prompt: Prompt = instantiate("prompt", config["prompt"])
-    for name, rows in loaded.items():
-        prompt.fit(tasks[name], (rows.corpus.texts[row] for row in rows.rows["train"]))
-    data = config["data"]
-    vocabulary = Vocabulary.fit(
-        training_texts(loaded),
-        data["unit"],
-        min_count=data["min_count"],
-        extra=[prompt.wording(task) for task in tasks.values()],
-    )
-    announced = announce(loaded, prompt, vocabulary, data["max_length"])
+    loaded, vocabulary, announced = prepare(config, specs, prompt)
+    tasks = {name: rows.task for name, rows in loaded.items()}
     plan: Plan = instantiate(
         "switching",
         {field: value for field, value in config["switching"].items() if field != "task"},
@@ -136,6 +130,33 @@ def make_transform(config: Config, kinds: Mapping[str, str]) -> Transform | None
     """What the losses become before they are weighed; `None` where they stay as they are."""
     transform: Transform = instantiate("transform", config["transform"], tasks=kinds)
     return None if isinstance(transform, Identity) else transform
+
+
+def prepare(config: Config, specs: Mapping[str, TaskSpec], prompt: Prompt) -> Prepared:
+    """Labels, vocabulary and encoded inputs; the prompt is fitted.
+
+    The last few stay in memory, since the jobs of a sweep that share tasks, prompt and `data` share them. They are
+    found by that configuration and the keys of the rows: a file that changes is another source.
+    """
+    data, tasks = config["data"], [[name, config["tasks"][name], spec.source.key] for name, spec in specs.items()]
+    key = digest([data, config["prompt"], tasks])
+    if key not in _prepared:
+        loaded = {name: spec.load() for name, spec in specs.items()}
+        for rows in loaded.values():
+            prompt.fit(rows.task, (rows.corpus.texts[row] for row in rows.rows["train"]))
+        vocabulary = Vocabulary.fit(
+            training_texts(loaded),
+            data["unit"],
+            min_count=data["min_count"],
+            extra=[prompt.wording(rows.task) for rows in loaded.values()],
+        )
+        _prepared[key] = loaded, vocabulary, announce(loaded, prompt, vocabulary, data["max_length"]), prompt.state()
+        if len(_prepared) > PREPARED_SIZE:
+            _prepared.popitem(last=False)
+    _prepared.move_to_end(key)
+    loaded, vocabulary, announced, state = _prepared[key]
+    prompt.load_state(state)
+    return loaded, vocabulary, announced
 
 
 def make_optimizer(config: Config) -> MakeOptimizer:

@@ -14,6 +14,8 @@ from rich.text import Text
 
 from mtl.cli import notes
 
+OUTPUT = "output.log"
+"""Where a job in a process of its own prints to, in its folder."""
 LINES = 6
 """Running jobs that are shown."""
 
@@ -39,10 +41,10 @@ def live(
         nonlocal shown
         found = notes.read(sweep)
         for note in found[shown:]:
-            if note.state in (notes.PRUNED, *notes.BAD):
-                console.print(f"job {note.job} {note.state}: {note.name}: {note.why}", markup=False, highlight=False)
-            elif note.state == notes.DONE:
-                console.print(f"job {note.job} done: {note.name}{_score(note)}", markup=False, highlight=False)
+            apart = (sweep / note.job / OUTPUT).exists()  # else the job itself said how it ended
+            if note.state in (notes.PRUNED, notes.BEFORE) or (apart and note.state in (notes.DONE, notes.FAILED)):
+                told = f": {note.why}" if note.why else _score(note)
+                console.print(f"job {note.job} {note.state}: {note.name}{told}", markup=False, highlight=False)
         shown = len(found)
         display.update(Group(*map(Text, picture(found, total(), began, time.time()))), refresh=True)
 

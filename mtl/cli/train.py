@@ -114,13 +114,14 @@ def sweep_job(plain: Any, chosen: dict[str, str], folder: Path, sweep: Path, num
 @contextlib.contextmanager
 def _output_kept(folder: Path, sweep: Path) -> Generator[None, None, None]:
     """What a job in a process of its own prints goes to a file while a live summary holds the terminal."""
+    from mtl.cli.live import OUTPUT
     from mtl.cli.sweep import in_own_process, is_watched
 
     if not (is_watched(sweep) and in_own_process()):
         yield
         return
     with (
-        (folder / "output.log").open("a", encoding="utf-8") as file,
+        (folder / OUTPUT).open("a", encoding="utf-8") as file,
         contextlib.redirect_stdout(file),
         contextlib.redirect_stderr(file),
     ):

@@ -13,12 +13,14 @@ from mlflow import MlflowClient
 from omegaconf import OmegaConf
 from rich.console import Console
 
+from mtl.cli import build, notes, sweep, train
 from mtl.cli import conf as conf_module
-from mtl.cli import notes, sweep, train
 from mtl.cli.compose import Composer, freeze
 from mtl.cli.conf import conf_dir
-from mtl.cli.live import live, picture
+from mtl.cli.grid import expand
+from mtl.cli.live import OUTPUT, live, picture
 from mtl.cli.notes import Note
+from mtl.cli.space import space
 from mtl.tracking.keys import standings
 from mtl.tracking.runs import read_runs
 from mtl.tracking.store import Store, open_store
@@ -193,6 +195,9 @@ def test_the_picture_of_a_sweep():
 def test_the_live_summary_shows_why_a_job_failed_and_leaves_the_terminal_clean(tmp_path):
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80)
+    for job in "01":
+        (tmp_path / job).mkdir()
+        (tmp_path / job / OUTPUT).touch()
     with live(tmp_path, lambda: 2, console, every=0.01):
         notes.leave(tmp_path, Note("0", "a", notes.RUNNING))
         notes.leave(tmp_path, Note("0", "a", notes.FAILED, "fell over [here]"))
@@ -207,3 +212,29 @@ def test_an_interval_in_a_plain_sweep_names_the_search(mtl, folder):
     done = mtl("train", "-m", TASKS, "optimizer.lr=interval(0,1)")
     assert done.code == 2
     assert "hydra/sweeper=optuna" in done.err
+
+
+@pytest.mark.parametrize(("name", "count"), [("demo", 8), ("weightings", 39), ("prompts", 12), ("learning_rate", None)])
+def test_a_preset_runs_as_many_jobs_as_its_comment_says(name, count):
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        found = GlobalHydra.instance().hydra.config_loader
+        master = found.load_configuration("config", [f"experiment={name}"], RunMode.MULTIRUN)
+        params = [f"{key}={value}" for key, value in master.hydra.sweeper.params.items()]
+        if count is None:
+            assert set(space([*params])[1]) == {"optimizer.lr", "head.dropout", "batch_size"}
+            assert "30 trials" in (conf_dir() / "experiment" / f"{name}.yaml").read_text()
+            return
+        composer = Composer(found, master)
+        names = {str(composer([f"experiment={name}", *job])) for job in expand(params)}
+    assert len(names) == count
+    said = (conf_dir() / "experiment" / f"{name}.yaml").read_text()
+    assert name == "demo" or f"{count} runs" in said
+
+
+def test_jobs_that_share_what_was_prepared_get_the_numbers_of_jobs_that_do_not(mtl, folder):
+    assert mtl("train", "-m", TASKS, "prompt=keyword,none,feature", "seed=0,1").code == 0
+    shared = runs(folder).set_index("tags.mlflow.runName")["metrics.test/names/loss"]
+    for prompt in ("feature", "none"):
+        build._prepared.clear()
+        assert mtl("train", TASKS, f"prompt={prompt}", "seed=1", "again=true").code == 0
+        assert runs(folder).iloc[0]["metrics.test/names/loss"] == shared[f"{prompt} x equal, seed 1"]
