@@ -1,4 +1,5 @@
 import functools
+import random
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ def runs(folder: Path) -> pd.DataFrame:
 
 
 def numbers(run: dict) -> dict:
-    kept = {name: value for name, value in run.items() if name.startswith("metrics.")}
+    kept = {name: value for name, value in run.items() if name.startswith("metrics.") and value == value}
     return {name: value for name, value in kept.items() if not name.startswith(("metrics.time/", "metrics.system/"))}
 
 
@@ -80,28 +81,57 @@ def test_a_failed_run_is_tried_again_as_a_new_one(mtl, folder, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_killed_at_random_ends_with_the_numbers_of_one_that_is_not(mtl, folder):
-    sweep = ("-m", TASKS, "seed=0,1", "weighting=equal,uncertainty", "steps=60", "checkpoint_every=10")
-    assert mtl("train", *sweep, "tracking.experiment=whole").code == 0
-    whole = read_runs(f"sqlite:///{folder / 'mlflow.db'}", "whole")
-    small = ("eval_every=12", "batch_size=8", "data.unit=words", "data.max_length=32", "tracking.every=4")
+def test_a_sweep_that_is_killed_ten_times_at_random_ends_with_the_table_of_one_that_is_not(mtl, folder):
+    sweep = ("-m", TASKS, "seed=range(3)", "weighting=equal,uncertainty,rlw,nash_mtl", "steps=300")
+    sweep += ("checkpoint_every=20", "head.dropout=0.3")
+    small = ("eval_every=50", "batch_size=8", "data.unit=words", "data.max_length=32", "tracking.every=4")
+    assert mtl("train", *sweep, *small, "tracking.experiment=whole").code == 0
     quiet = ("trainer.progress=false", "tracking.system_every=0")
     words = [sys.executable, "-m", "mtl.cli", "train", *sweep, *small, *quiet]
     listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    for seconds in (9.0, 10.0, 11.0):
+    chance = random.Random(11)
+    hits = []
+    for kill in range(10):
+        before = spooled(folder)
         process = subprocess.Popen(words, cwd=folder, preexec_fn=listening, stdout=subprocess.DEVNULL)
-        time.sleep(seconds)
+        while kill % 3 and process.poll() is None and spooled(folder) == before:  # else: while it starts
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0.0, 3.0))
+        hits.append(process.poll() is None)
         process.kill()
         process.wait()
-    assert mtl("train", *sweep).code == 0
-    found = runs(folder)
-    assert set(found["status"]) == {"FINISHED"}
-    assert len(found) == 4
-    keys = ["tags.mtl.weighting", "tags.mtl.seed"]
-    scores = [name for name in found if name.startswith(("metrics.test/", "metrics.val/"))]
-    left, right = (frame.sort_values(keys)[scores].reset_index(drop=True) for frame in (found, whole))
-    assert (left["metrics.test/names/loss"] == right["metrics.test/names/loss"]).all()
-    assert (left["metrics.test/reviews/loss"] == right["metrics.test/reviews/loss"]).all()
+    assert all(hits), "the sweep ended before its last kill"
+    assert mtl("train", *sweep, *small).code == 0
+    whole, found = (
+        frame.sort_values(["tags.mtl.weighting", "tags.mtl.seed"]).to_dict("records")
+        for frame in (read_runs(f"sqlite:///{folder / 'mlflow.db'}", "whole"), runs(folder))
+    )
+    assert [run["status"] for run in found] == ["FINISHED"] * 12
+    for left, right in zip(found, whole, strict=True):
+        assert numbers(left) == numbers(right)
+    assert history(folder, "mtl") == history(folder, "whole")
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("mtl").experiment_id
     assert "RUNNING" not in {run.info.status for run in client.search_runs([experiment])}
+    tables = [mtl("table", experiment, "--rows", "weighting").out for experiment in ("mtl", "whole")]
+    assert tables[0] == tables[1]
+    assert "3 seeds" in tables[0]
+
+
+def spooled(folder: Path) -> int:
+    """Bytes in all spools of the folder."""
+    return sum(file.stat().st_size for file in folder.rglob("spool.jsonl"))
+
+
+def history(folder: Path, experiment: str) -> set[tuple]:
+    """Every point of every curve: weighting, seed, metric, step, value. A step that is repeated counts once where its
+    value is the same."""
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    points = set()
+    for run in read_runs(f"sqlite:///{folder / 'mlflow.db'}", experiment).to_dict("records"):
+        for name in client.get_run(run["run_id"]).data.metrics:
+            if not name.startswith(("time/", "system/")):
+                told = client.get_metric_history(run["run_id"], name)
+                who = run["tags.mtl.weighting"], run["tags.mtl.seed"], name
+                points |= {(*who, point.step, point.value) for point in told}
+    return points
