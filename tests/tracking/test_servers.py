@@ -87,18 +87,18 @@ def test_a_server_that_is_killed_in_the_middle_gets_every_point_once(server, tmp
 
 
 @pytest.mark.slow
-def test_eight_cold_writers_through_a_server_that_is_away_for_seconds_lose_nothing(tmp_path):
+def test_eight_cold_writers_through_a_server_that_is_away_for_half_a_minute_lose_nothing(tmp_path):
     server = Server(tmp_path, f"sqlite:///{tmp_path / 'served.db'}")
     try:
-        processes = writers(server.uri, tmp_path, steps=120, pause=0.05)
+        processes = writers(server.uri, tmp_path, steps=400, pause=0.1)
         deadline = time.monotonic() + 90
         while len(list(tmp_path.glob("began-*"))) < 8 and time.monotonic() < deadline:
             time.sleep(0.1)
         server.kill()
-        time.sleep(4)
+        time.sleep(30)
         server.start()
         assert [process.wait(120) for process in processes] == [0] * 8
-        assert count(server.backend) == expected(120)
+        assert count(server.backend) == expected(400)
     finally:
         server.kill()
 
