@@ -16,7 +16,6 @@ import torch
 
 from benchmarks.step import Cost, T, Work, loop, ours, quieten
 from benchmarks.synth import TRUNKS, machine
-from mtl.tracking.earlier import earlier_run, finished_keys
 from mtl.tracking.recorder import Recorder
 from mtl.tracking.store import Store, open_store
 
@@ -62,27 +61,11 @@ def a_point(store: Store, steps: int = 20000) -> tuple[float, float]:
     return ours_us, 1e6 * (time.thread_time() - began) / steps
 
 
-def a_key(store: Store, keys: int) -> tuple[float, float]:
-    """Milliseconds to find a finished key, of all in a sweep and of one searched by MLflow."""
-    for key in range(keys):
-        run = store.client.create_run(store.experiment_id, tags={"mtl.key": f"k{key}", "mtl.folder": f"runs/{key}"})
-        store.client.set_terminated(run.info.run_id)
-    began = time.perf_counter()
-    assert all(earlier_run(store, f"k{key}") for key in range(keys))
-    ours_ms = 1000 * (time.perf_counter() - began) / keys
-    assert len(finished_keys(store)) == keys
-    began = time.perf_counter()
-    for key in range(0, keys, max(keys // 50, 1)):
-        store.client.search_runs([store.experiment_id], f"tags.`mtl.key` = 'k{key}'")
-    return ours_ms, 1000 * (time.perf_counter() - began) / len(range(0, keys, max(keys // 50, 1)))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trunk", choices=list(TRUNKS), default="lstm", help="what the tasks share (default: lstm)")
     parser.add_argument("--steps", type=int, default=60, help="measured steps of a segment (default: 60)")
     parser.add_argument("--repeats", type=int, default=11, help="pairs of segments an arm (default: 11)")
-    parser.add_argument("--keys", type=int, default=1000, help="finished runs to look a key up among (default: 1000)")
     options = parser.parse_args(arguments)
     quieten()
     logging.getLogger("mtl").setLevel(logging.ERROR)
@@ -92,7 +75,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store = open_store(f"sqlite:///{folder}/mlflow.db", "recording")
         found = measure(Work(options.trunk, options.steps, False, store, Path(folder)), options.repeats)
         line, bare = a_point(store)
-        key, search = a_key(open_store(store.uri, "keys"), options.keys)
     print(f"trunk {options.trunk}, {T} tasks, {options.repeats} pairs of {options.steps} steps\n")
     print("| | wall | processor |\n|---|---|---|")
     for name, pairs in found.items():
@@ -100,7 +82,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cpus = [arm.cpu / base.cpu for base, arm in pairs]
         print(f"| {name} | {span(walls)} | {span(cpus)} |")
     print(f"\na line of 8 metrics: {line:.0f} us on the training thread (json alone: {bare:.0f} us)")
-    print(f"a finished key of {options.keys}: {key:.2f} ms; searched one by one: {search:.1f} ms")
     return 0
 
 

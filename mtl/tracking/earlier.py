@@ -3,12 +3,12 @@
 import contextlib
 import fcntl
 import socket
-from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mtl.errors import MtlError
+from mtl.tracking.keys import standings
 from mtl.tracking.pending import pending
 from mtl.tracking.spool import NAME, Spool, position, read
 from mtl.tracking.store import Store, public
@@ -34,20 +34,15 @@ class Earlier:
 def earlier_run(store: Store, key: str) -> Earlier | None:
     """The newest run with this key that has finished, else the newest that was cut off; failed ones don't count.
 
-    Runs of this working folder that wait in their spools are known too. What is finished stays so: such keys are read
-    once a process (see `finished_keys`); all others are asked for each time.
+    Runs of this working folder that wait in their spools are known too.
     """
     found = _in_spools(store, key)
     if found is not None or store.away:
         return found
-    if (known := finished_keys(store).get(key)) is not None:
-        return known
-    query = f"tags.`mtl.key` = '{key}' and attributes.status != 'FAILED'"
-    runs = [
-        Earlier(run.info.run_id, run.info.status == "FINISHED", Path(run.data.tags.get("mtl.folder", "")))
-        for run in store.client.search_runs([store.experiment_id], query, order_by=["attributes.start_time DESC"])
-    ]
-    return next((run for run in runs if run.finished), runs[0] if runs else None)
+    standing = standings(store, [key]).get(key)
+    if standing is None or standing.status == "FAILED":
+        return None
+    return Earlier(standing.run_id, standing.status == "FINISHED", Path(standing.folder))
 
 
 def _in_spools(store: Store, key: str) -> Earlier | None:
@@ -60,61 +55,6 @@ def _in_spools(store: Store, key: str) -> Earlier | None:
             run_id = position(folder).get("run_id") or header.get("run_id", "")
             return Earlier(run_id, items[-1][:2] == ["end", "FINISHED"], folder)
     return None
-
-
-_finished: dict[tuple[str, str], dict[str, Earlier]] = {}
-_asked: Counter[tuple[str, str]] = Counter()
-WORTH = 20
-"""Keys that a server is asked for one by one before all finished ones are fetched, in pages."""
-
-
-def finished_keys(store: Store) -> Mapping[str, Earlier]:
-    """Every finished run of the experiment by its key (the newest of each), read once a process: 1,000 keys cost one
-    query of a database; of a server some pages, and so only from the `WORTH`-th time on (empty before).
-    """
-    place = (store.uri, store.experiment_id)
-    _asked[place] += 1
-    if place not in _finished:
-        if not store.uri.startswith(("http://", "https://")):
-            _finished[place] = _from_database(store)
-        elif _asked[place] <= WORTH:
-            return {}
-        else:
-            _finished[place] = _from_server(store)
-    return _finished[place]
-
-
-def _from_database(store: Store) -> dict[str, Earlier]:
-    from sqlalchemy import create_engine, text
-
-    query = text(
-        "SELECT k.value, r.run_uuid, f.value FROM runs r JOIN tags k ON k.run_uuid = r.run_uuid AND k.key = 'mtl.key' "
-        "LEFT JOIN tags f ON f.run_uuid = r.run_uuid AND f.key = 'mtl.folder' WHERE r.experiment_id = :experiment "
-        "AND r.status = 'FINISHED' AND r.lifecycle_stage = 'active' ORDER BY r.start_time"
-    )
-    engine = create_engine(store.uri)
-    try:
-        with engine.connect() as connection:
-            rows = connection.execute(query, {"experiment": int(store.experiment_id)}).all()
-    finally:
-        engine.dispose()
-    return {key: Earlier(run_id, True, Path(folder or "")) for key, run_id, folder in rows}
-
-
-def _from_server(store: Store) -> dict[str, Earlier]:
-    found: dict[str, Earlier] = {}
-    token = None
-    while True:
-        query, order = "attributes.status = 'FINISHED'", ["attributes.start_time"]
-        page = store.client.search_runs(
-            [store.experiment_id], query, max_results=1000, order_by=order, page_token=token
-        )
-        for run in page:
-            if key := run.data.tags.get("mtl.key"):
-                found[key] = Earlier(run.info.run_id, True, Path(run.data.tags.get("mtl.folder", "")))
-        token = page.token
-        if not token:
-            return found
 
 
 def member_tag(parent: str) -> str:

@@ -167,6 +167,8 @@ def test_the_standing_of_a_key_is_the_same_from_sqlite_and_from_mlflow(folder):
     server = Store("http://elsewhere", store.client, store.experiment, store.experiment_id)
     found = standings(store, "abcd")
     assert found == standings(server, "abcd")
+    assert found == standings(server, [*"abcd", *(f"other {number}" for number in range(30))])
+    assert standings(store, "b").keys() == standings(server, "b").keys() == {"b"}
     assert {key: (s.status, s.error) for key, s in found.items()} == {
         "a": ("FAILED", "a FAILED"),
         "b": ("FINISHED", "b FINISHED"),

@@ -2,8 +2,7 @@
 
 import pytest
 
-from mtl.tracking import earlier as module
-from mtl.tracking.earlier import at_work, earlier_run, end_abandoned, finished_keys, host
+from mtl.tracking.earlier import at_work, earlier_run, end_abandoned, host
 from mtl.tracking.store import open_store
 
 
@@ -19,28 +18,20 @@ def store(made, request, tmp_path, monkeypatch):
 
 
 def add(store, key, status=None, **tags):
-    run = store.client.create_run(store.experiment_id, tags={"mtl.key": key, **tags})
+    run = store.client.create_run(store.experiment_id, tags={"mtl.key": key, "mtl.role": "run", **tags})
     if status:
         store.client.set_terminated(run.info.run_id, status)
     return run.info.run_id
 
 
-def searches(store, monkeypatch):
-    calls = []
-    search = store.client.search_runs
-    monkeypatch.setattr(store.client, "search_runs", lambda *w, **o: (calls.append(w), search(*w, **o))[1])
-    return calls
-
-
-def test_finished_keys_are_read_once_and_others_are_asked_for_each_time(store, monkeypatch):
-    ids = {f"k{i}": add(store, f"k{i}", "FINISHED", **{"mtl.folder": f"runs/{i}"}) for i in range(30)}
+def test_the_newest_finished_run_of_a_key_else_the_newest_that_was_cut_off(store):
+    ids = {f"k{i}": add(store, f"k{i}", "FINISHED", **{"mtl.folder": f"runs/{i}"}) for i in range(3)}
     add(store, "failed", "FAILED")
     cut = add(store, "cut", "KILLED")
-    calls = searches(store, monkeypatch)
+    add(store, "k1", "KILLED")
     for key, run_id in ids.items():
         found = earlier_run(store, key)
         assert (found.run_id, found.finished, str(found.folder)) == (run_id, True, f"runs/{key[1:]}")
-    assert not calls
     assert earlier_run(store, "failed") is None
     assert (earlier_run(store, "cut").run_id, earlier_run(store, "cut").finished) == (cut, False)
     assert earlier_run(store, "new") is None
@@ -48,7 +39,6 @@ def test_finished_keys_are_read_once_and_others_are_asked_for_each_time(store, m
     assert earlier_run(store, "new").run_id == meanwhile
     store.client.set_terminated(cut, "FINISHED")
     assert earlier_run(store, "cut").finished
-    assert len(calls) == 6
 
 
 def test_deleted_runs_and_other_experiments_are_not_found(store, made):
@@ -57,14 +47,6 @@ def test_deleted_runs_and_other_experiments_are_not_found(store, made):
     assert earlier_run(other, "k") is None
     store.client.delete_run(run_id)
     assert earlier_run(store, "k") is None
-
-
-def test_a_server_is_asked_in_pages_for_the_same_keys(store):
-    ids = {f"k{i}": add(store, f"k{i}", "FINISHED") for i in range(7)}
-    add(store, "open")
-    add(store, "failed", "FAILED")
-    assert module._from_server(store) == module._from_database(store) == dict(finished_keys(store))
-    assert {key: found.run_id for key, found in finished_keys(store).items()} == ids
 
 
 def test_only_runs_of_this_host_whose_process_is_gone_are_ended(store, tmp_path):
