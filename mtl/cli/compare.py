@@ -2,8 +2,8 @@
 
 import argparse
 
-from mtl.cli.output import add_options, form_of, names, put_out, read_both
-from mtl.errors import MtlError
+from mtl.cli import parents
+from mtl.cli.output import add_options, form_of, names, pairs, put_out, read_both
 
 EXAMPLE = """example:
   mtl compare chinese --baseline weighting=equal
@@ -21,6 +21,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description=__doc__,
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[parents.runs()],
     )
     parser.add_argument("experiment", help="name of the experiment in the record")
     parser.add_argument("--baseline", required=True, metavar="KEY=VALUE[,...]", help="such as weighting=equal")
@@ -36,7 +37,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Print the comparisons, and write them where --output says."""
-    baseline = _pairs(args.baseline)
+    baseline = pairs(args.baseline)
     from mtl.reporting.compare import compare
     from mtl.reporting.comparison_layout import lay_out, render
     from mtl.reporting.terminal import to_text
@@ -47,10 +48,3 @@ def run(args: argparse.Namespace) -> int:
     text = render(found, form, percent=args.percent)
     put_out(text, lambda: to_text(lay_out(found, percent=args.percent), colour=True), form, args)
     return 0
-
-
-def _pairs(text: str) -> dict[str, str]:
-    pairs = [part.partition("=") for part in names(text)]
-    if not pairs or not all(key and equals and value for key, equals, value in pairs):
-        raise MtlError(f"baseline should be key=value, such as weighting=equal. Found '{text}'")
-    return {key: value for key, _, value in pairs}

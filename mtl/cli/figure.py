@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtl.cli import parents
+from mtl.cli.output import names
 from mtl.errors import MtlError, choices
 
 if TYPE_CHECKING:
@@ -32,28 +34,27 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description=__doc__,
         epilog=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[parents.runs()],
     )
     parser.add_argument("kind", metavar="KIND", help="what to draw, see below")
     parser.add_argument("experiment", metavar="EXPERIMENT", help="name of the experiment in the record")
-    parser.add_argument("--sweep", metavar="last|RUN_ID", help="only the runs of one sweep")
-    parser.add_argument("--runs", type=_names, default=[], help="only these runs, by the beginnings of their ids")
+    parser.add_argument("--runs", type=names, default=[], help="only these runs, by the beginnings of their ids")
     parser.add_argument(
         "--by",
-        type=_names,
+        type=names,
         default=[],
         help="what tells configurations apart: prompt, weighting, switching, trunk, tasks or parameters such as "
         "optimizer.lr (default: those of the first five that vary)",
     )
-    parser.add_argument("--task", type=_names, default=[], help="only these tasks (front: the two axes)")
+    parser.add_argument("--task", type=names, default=[], help="only these tasks (front: the two axes)")
     parser.add_argument("--metric", help="loss, accuracy ...; sweep and parallel: one score such as zh_pos/f1, delta_m")
     parser.add_argument("--band", default="se", help="se (standard error over seeds, default) or range")
     parser.add_argument("--over-time", action="store_true", help="conflict: cosines over the steps")
     parser.add_argument("--alpha", type=float, default=0.05, help="ranks: level of the test (default: %(default)s)")
     parser.add_argument("--width", default="page", help="column (3.4 inches) or page (7 inches, default)")
-    parser.add_argument("--format", type=_names, default=[], help="of png, svg, pdf (default: by --out, else png,pdf)")
+    parser.add_argument("--format", type=names, default=[], help="of png, svg, pdf (default: by --out, else png,pdf)")
     parser.add_argument("--out", type=Path, help="file to write (default: KIND-EXPERIMENT in this folder)")
     parser.add_argument("--record", action="store_true", help="attach the files to the sweep's run, or to the one run")
-    parser.add_argument("--uri", help="of the record (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
     return parser
 
 
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = read_runs(uri, args.experiment, sweep=args.sweep) if args.sweep else everything
     chosen = _only(chosen, args.runs) if args.runs else chosen
     target = _target(args, chosen, lambda: sweep_run(uri, args.experiment, args.sweep)) if args.record else ""
-    frame = _with_baselines(chosen, everything)
+    frame = with_baselines(chosen, everything)
     frame.attrs["uri"] = uri
     drawing = figure(
         args.kind,
@@ -120,7 +121,7 @@ def _only(runs: "pd.DataFrame", starts: list[str]) -> "pd.DataFrame":
     return runs[runs["run_id"].str.startswith(tuple(starts))]
 
 
-def _with_baselines(chosen: "pd.DataFrame", everything: "pd.DataFrame") -> "pd.DataFrame":
+def with_baselines(chosen: "pd.DataFrame", everything: "pd.DataFrame") -> "pd.DataFrame":
     """The chosen runs, and single-task runs from elsewhere that they are measured against."""
     import pandas as pd
 
@@ -139,7 +140,3 @@ def _target(args: argparse.Namespace, chosen: "pd.DataFrame", sweep: Callable[[]
     if len(chosen) != 1:
         raise MtlError(f"record: {len(chosen)} runs are shown; name their sweep with --sweep, or one run with --runs")
     return str(chosen["run_id"].iloc[0])
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]

@@ -21,21 +21,19 @@ def names(text: str) -> list[str]:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Which runs, and how the table is written."""
+    """How the table is written."""
     parser.add_argument(
         "--format",
         choices=["text", "markdown", "latex", "csv", "html"],
         help="default: by the ending of --output, else text",
     )
     parser.add_argument("--output", type=Path, help="write the table to this file as well")
-    parser.add_argument("--sweep", metavar="last|RUN_ID", help="only the runs of one sweep")
     parser.add_argument(
         "--percent",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="accuracy, F1, precision and recall in percent",
     )
-    parser.add_argument("--uri", help="of the record (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
 
 
 def read_both(args: argparse.Namespace) -> "tuple[pd.DataFrame, pd.DataFrame]":
@@ -44,6 +42,14 @@ def read_both(args: argparse.Namespace) -> "tuple[pd.DataFrame, pd.DataFrame]":
 
     found = runs(args.experiment, args.uri, args.sweep)
     return found, runs(args.experiment, args.uri) if args.sweep else found
+
+
+def pairs(text: str) -> dict[str, str]:
+    """`weighting=equal,prompt=none` as a baseline."""
+    found = [part.partition("=") for part in names(text)]
+    if not found or not all(key and equals and value for key, equals, value in found):
+        raise MtlError(f"baseline should be key=value, such as weighting=equal. Found '{text}'")
+    return {key: value for key, _, value in found}
 
 
 def form_of(args: argparse.Namespace) -> str:

@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtl.cli import parents
 from mtl.cli import study as studies
 from mtl.cli.study import Study
 from mtl.errors import MtlError
@@ -38,6 +39,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description=__doc__,
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[parents.store()],
     )
     parser.add_argument("name", nargs="?", help="a study of --list, or the path of a study's folder (with a slash)")
     parser.add_argument("overrides", nargs="*", help="for the sweeps of the study, as `mtl train` takes them")
@@ -47,7 +49,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--again", action="store_true", help="repeat a script that has its results already")
     parser.add_argument("--studies", type=Path, help="folder of the studies (default: those that mtl brings)")
     parser.add_argument("--out", type=Path, default=Path("reproduced"), help="folder to write to (default: reproduced)")
-    parser.add_argument("--uri", help="of the record (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
     return parser
 
 

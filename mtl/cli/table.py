@@ -2,6 +2,7 @@
 
 import argparse
 
+from mtl.cli import parents
 from mtl.cli.output import add_options, form_of, names, put_out, read_both
 
 EXAMPLE = """example:
@@ -18,6 +19,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description=__doc__,
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[parents.runs()],
     )
     parser.add_argument("experiment", help="name of the experiment in the record")
     parser.add_argument(
