@@ -47,7 +47,7 @@ class ByClient:
                 f"{chosen} and tags.`{member_tag(parent)}` = 'true'",
             ]
         runs = {run.info.run_id: run for query in queries for run in self._search(experiment_id, query)}
-        heads = [(run_id, run.info.status, run.info.start_time) for run_id, run in runs.items()]
+        heads = [(run_id, run.info.status, run.info.start_time, run.info.end_time) for run_id, run in runs.items()]
         data = {run_id: run.data for run_id, run in runs.items()}
         return wide(
             heads,

@@ -77,7 +77,7 @@ class BySql:
         chosen = RUNS + (OF_SWEEP if parent is not None else "")
         value = f"FROM {{}} v WHERE v.run_uuid IN (SELECT runs.run_uuid {chosen})"
         queries = [
-            f"SELECT runs.run_uuid, runs.status, runs.start_time {chosen}",
+            f"SELECT runs.run_uuid, runs.status, runs.start_time, runs.end_time {chosen}",
             f"SELECT v.run_uuid, v.key, v.value {value.format('params')}",
             f"SELECT v.run_uuid, v.key, v.value {value.format('tags')}",
             f"SELECT v.run_uuid, v.key, CASE WHEN v.is_nan THEN NULL ELSE v.value END {value.format('latest_metrics')}",

@@ -9,8 +9,8 @@ from mtl.tracking.exact import exact
 if TYPE_CHECKING:
     import pandas as pd
 
-Head = tuple[str, str, int]
-"""Run id, status, start in milliseconds since 1970."""
+Head = tuple[str, str, int, int | None]
+"""Run id, status, start and end in milliseconds since 1970."""
 Value = tuple[str, str, Any]
 """Run id, name, value."""
 
@@ -18,14 +18,15 @@ Value = tuple[str, str, Any]
 def wide(
     heads: Iterable[Head], params: Iterable[Value], tags: Iterable[Value], metrics: Iterable[Value]
 ) -> "pd.DataFrame":
-    """One row a run, newest first: `run_id`, `status`, `start_time`, sorted `params.`, `tags.` and `metrics.`."""
+    """One row a run, newest first: `run_id`, `status`, `start_time`, `end_time`, sorted `params.`, `tags.` and `metrics.`."""
     import pandas as pd
 
     heads = sorted(heads, key=lambda head: (-head[2], head[0]))
-    place = {run_id: row for row, (run_id, _, _) in enumerate(heads)}
-    run_ids, statuses, starts = zip(*heads, strict=True) if heads else ((), (), ())
+    place = {run_id: row for row, (run_id, *_) in enumerate(heads)}
+    run_ids, statuses, starts, ends = zip(*heads, strict=True) if heads else ((), (), (), ())
     columns: dict[str, Any] = {"run_id": run_ids, "status": statuses}
-    columns["start_time"] = pd.to_datetime(pd.Series(starts, dtype="int64"), unit="ms", utc=True).dt.as_unit("ms")
+    for name, times in (("start_time", starts), ("end_time", ends)):
+        columns[name] = pd.to_datetime(pd.Series(times, dtype="Int64"), unit="ms", utc=True).dt.as_unit("ms")
     for kind, values in (("params", params), ("tags", tags)):
         columns |= {f"{kind}.{name}": column for name, column in _by_name(values, place)}
     columns |= {f"metrics.{name}": [_number(value) for value in column] for name, column in _by_name(metrics, place)}

@@ -26,8 +26,8 @@ def runs(experiment: str, uri: str | None = None, sweep: str | None = None) -> "
         sweep: only the runs of one sweep: the beginning of its run id, or `last`.
 
     Returns:
-        the columns `run_id`, `status`, `start_time` (UTC), `params.<name>` and `tags.<name>` (text), and
-        `metrics.<name>` (the last value by step; nan where there is none).
+        the columns `run_id`, `status`, `start_time` and `end_time` (UTC; NaT while it runs), `params.<name>` and
+        `tags.<name>` (text), and `metrics.<name>` (the last value by step; nan where there is none).
     """
     return read_runs(tracking_uri(uri), experiment, sweep=sweep)
 

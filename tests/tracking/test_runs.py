@@ -81,7 +81,7 @@ def test_has_the_columns_of_mlflow(store):
     finally:
         set_tracking_uri("")
     same = [name for name in frame.columns if name in theirs.columns]
-    assert {"status", "start_time", "tags.mtl.prompt", "tags.mtl.seed"} <= set(same)
+    assert {"status", "start_time", "end_time", "tags.mtl.prompt", "tags.mtl.seed"} <= set(same)
     for name in same:
         assert frame[name].fillna("").astype(str).tolist() == theirs[name].fillna("").astype(str).tolist()
 
@@ -98,7 +98,7 @@ def test_reads_one_sweep(store, sweep, children):
 @pytest.mark.usefixtures("way")
 def test_an_experiment_without_runs_is_an_empty_frame(store):
     frame = read_runs(store[0], "empty")
-    assert list(frame.columns) == ["run_id", "status", "start_time"]
+    assert list(frame.columns) == ["run_id", "status", "start_time", "end_time"]
     assert frame.empty
 
 
@@ -155,6 +155,7 @@ def zoo(store):
     client.log_metric(ids[1], "inf", math.nan, step=9)
     client.set_terminated(ids[1], "KILLED")
     client.set_tag(ids[2], "empty", "no longer")
+    assert client.get_run(ids[0]).info.end_time is None
     return uri, ids
 
 
@@ -184,6 +185,7 @@ def test_values_come_back_as_they_were_logged(zoo):
     assert frame.loc[ids[1], "metrics.test/情感/accuracy"] == 0.1 + 0.2
     assert math.isnan(frame.loc[ids[1], "metrics.inf"])
     assert frame.loc[ids[1], "status"] == "KILLED"
+    assert frame.loc[ids, "end_time"].isna().tolist() == [True, False, True]
     assert frame["tags.空"].tolist() == ["值 'x\"; --"] * 3
     assert frame.loc[ids, "tags.empty"].tolist() == ["", "", "no longer"]
     assert frame["params.empty"].tolist() == [""] * 3
