@@ -1,9 +1,10 @@
 """One run, from a resolved configuration to a finished record."""
 
 import logging
+import shlex
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,12 @@ LATEST = "latest"
 
 
 def run_once(
-    config: Config, chosen: Mapping[str, str], folder: Path, sweep: Path | None, validations: Validations
+    config: Config,
+    chosen: Mapping[str, str],
+    folder: Path,
+    sweep: Path | None,
+    validations: Validations,
+    words: Sequence[str] = (),
 ) -> str:
     """Build, train, test, record; how it ended. What the user got wrong is found before the run is in the record.
 
@@ -48,6 +54,7 @@ def run_once(
         folder: for files of the run.
         sweep: folder of the sweep that the run belongs to.
         validations: is told of each validation, and keeps them.
+        words: the overrides that made the configuration, recorded as the command that repeats the run.
     """
     check(config)
     _settle(config)
@@ -75,7 +82,7 @@ def run_once(
     recorder = Recorder(
         store,
         name,
-        tags(config, chosen, run, key) | {"mtl.folder": str(folder)},
+        tags(config, chosen, run, key) | {"mtl.folder": str(folder), "mtl.overrides": shlex.join(words)[:5000]},
         parent_of(sweep),
         tracking["system_every"],
         goes_on=before.run_id if before else "",

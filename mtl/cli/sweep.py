@@ -1,6 +1,8 @@
 """A sweep as one parent run, whichever launcher starts its jobs: they find its id in the sweep's folder."""
 
 import contextlib
+import re
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Generator
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 PARENT = ".mtl-parent"
 LIVE = ".mtl-live"
+SETTINGS = re.compile(r"hydra/|hydra\.(launcher|sweeper)\.(?!params)")
+"""Overrides of Hydra that belong to the command of a sweep."""
 DONE, KNOWN = notes.DONE, notes.KNOWN
 _open = ExitStack()
 
@@ -90,13 +94,14 @@ class SweepRecord(Callback):
         end_abandoned(store)
         params = (config.hydra.sweeper.params or {}).items()
         given = [*config.hydra.overrides.task, *(f"{key}={value}" for key, value in params)]
-        words = " ".join(given)
+        settings = [word for word in config.hydra.overrides.hydra if SETTINGS.match(word)]
+        words = shlex.join([*settings, *given])
         tags = {"mtl.overrides": words[:5000], "mlflow.note.content": f"`mtl train -m {words}`"}
         tags["mtl.folder"] = str(folder)
         for stale in (notes.NOTES, LIVE):
             (folder / stale).unlink(missing_ok=True)
         parent = _open.enter_context(parent_run(store, sweep_name(given), tags, folder, tracking.patience))
-        _open.callback(note_table, parent, given)
+        _open.callback(note_table, parent, given, words)
         _sweeps.append(Sweep(folder, store, parent))
         (folder / PARENT).write_text(parent.run_id, encoding="utf-8")
         print(f"sweep {parent.run_id} in experiment {tracking.experiment}", flush=True)

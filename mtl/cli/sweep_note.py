@@ -26,7 +26,7 @@ def sweep_name(words: Sequence[str]) -> str:
     return f"sweep of {' x '.join(swept(words)) or 'one job'}"
 
 
-def note_table(parent: "Recorder", words: Sequence[str]) -> None:
+def note_table(parent: "Recorder", words: Sequence[str], command: str) -> None:
     """Put the sweep's table (first: MLflow folds long descriptions) and its command on its parent run's page.
 
     Whatever goes wrong here, the sweep ends as it would have ended.
@@ -42,7 +42,7 @@ def note_table(parent: "Recorder", words: Sequence[str]) -> None:
     except Exception as error:
         say(f"the sweep's table is not in its description: {error}")
         return
-    parent.tags({"mlflow.note.content": "\n\n".join([*said, f"Its runs: `mtl train -m {' '.join(words)}`"])})
+    parent.tags({"mlflow.note.content": "\n\n".join([*said, f"Its runs: `mtl train -m {command}`"])})
 
 
 def _table(uri: str, experiment: str, parent: str, rows: Sequence[str]) -> str:

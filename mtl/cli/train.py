@@ -65,17 +65,19 @@ def job(config: "DictConfig") -> None:
     plain: Any = OmegaConf.to_container(config, resolve=True)
     settings = HydraConfig.get()
     chosen = dict(settings.runtime.choices)
-    folder = Path(settings.runtime.output_dir)
+    folder, words = Path(settings.runtime.output_dir), list(settings.overrides.task)
     if str(settings.mode).endswith("MULTIRUN"):
-        sweep_job(plain, chosen, folder, Path(settings.sweep.dir), settings.job.num)
+        sweep_job(plain, chosen, folder, Path(settings.sweep.dir), settings.job.num, words)
         return
     try:
-        run_once(plain, chosen, folder, None, Validations())
+        run_once(plain, chosen, folder, None, Validations(), words)
     except MtlError as error:
         _errors.append(error)
 
 
-def sweep_job(plain: Any, chosen: dict[str, str], folder: Path, sweep: Path, number: int) -> None:
+def sweep_job(
+    plain: Any, chosen: dict[str, str], folder: Path, sweep: Path, number: int, words: Sequence[str]
+) -> None:
     """One job of a sweep; leaves notes of its beginning, its validations and its end in the sweep's folder."""
     from mtl.cli import notes
     from mtl.cli.describe import run_name
@@ -99,7 +101,7 @@ def sweep_job(plain: Any, chosen: dict[str, str], folder: Path, sweep: Path, num
     end, why = notes.FAILED, "was interrupted"
     try:
         with _output_kept(folder, sweep):
-            end, why = run_once(plain, chosen, folder, sweep, validations), ""
+            end, why = run_once(plain, chosen, folder, sweep, validations, words), ""
     except PrunedError as pruned:
         end, why = notes.PRUNED, str(pruned)
     except Exception as error:
