@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     """Draw, write, and say what is shown and where it is."""
     from mtl.drawing import figure
     from mtl.reporting.figures import KINDS
+    from mtl.reporting.usable import with_baselines
     from mtl.tracking.attach import attach
     from mtl.tracking.runs import read_runs, sweep_run
     from mtl.tracking.store import tracking_uri
@@ -119,18 +120,6 @@ def _only(runs: "pd.DataFrame", starts: list[str]) -> "pd.DataFrame":
         if not runs["run_id"].str.startswith(start).any():
             raise MtlError(f"runs: there is no run {start} among the {len(runs)} of the experiment or sweep")
     return runs[runs["run_id"].str.startswith(tuple(starts))]
-
-
-def with_baselines(chosen: "pd.DataFrame", everything: "pd.DataFrame") -> "pd.DataFrame":
-    """The chosen runs, and single-task runs from elsewhere that they are measured against."""
-    import pandas as pd
-
-    if len(chosen) in (0, len(everything)) or "tags.mtl.switching" not in chosen:
-        return chosen.copy()
-    if (chosen["tags.mtl.switching"] == "single").all():
-        return chosen.copy()
-    single = everything[(everything["tags.mtl.switching"] == "single") & (everything["status"] == "FINISHED")]
-    return pd.concat([chosen, single[~single["run_id"].isin(chosen["run_id"])]])
 
 
 def _target(args: argparse.Namespace, chosen: "pd.DataFrame", sweep: Callable[[], str]) -> str:

@@ -75,9 +75,7 @@ def job(config: "DictConfig") -> None:
         _errors.append(error)
 
 
-def sweep_job(
-    plain: Any, chosen: dict[str, str], folder: Path, sweep: Path, number: int, words: Sequence[str]
-) -> None:
+def sweep_job(plain: Any, chosen: dict[str, str], folder: Path, sweep: Path, number: int, words: Sequence[str]) -> None:
     """One job of a sweep; leaves notes of its beginning, its validations and its end in the sweep's folder."""
     from mtl.cli import notes
     from mtl.cli.describe import run_name

@@ -25,6 +25,18 @@ def single_task(runs: "pd.DataFrame") -> "list[Record]":
     return usable[usable["tags.mtl.switching"] == "single"].to_dict("records") if "tags.mtl.switching" in usable else []
 
 
+def with_baselines(chosen: "pd.DataFrame", everything: "pd.DataFrame") -> "pd.DataFrame":
+    """The chosen runs, and single-task runs from elsewhere that they are measured against."""
+    import pandas as pd
+
+    if len(chosen) in (0, len(everything)) or "tags.mtl.switching" not in chosen:
+        return chosen.copy()
+    if (chosen["tags.mtl.switching"] == "single").all():
+        return chosen.copy()
+    single = everything[(everything["tags.mtl.switching"] == "single") & (everything["status"] == "FINISHED")]
+    return pd.concat([chosen, single[~single["run_id"].isin(chosen["run_id"])]])
+
+
 def readable(runs: "pd.DataFrame") -> "pd.Series":
     """Mask of the runs with a whole number as seed and, for every task, a primary metric and its direction."""
     import pandas as pd

@@ -18,7 +18,7 @@ Value = tuple[str, str, Any]
 def wide(
     heads: Iterable[Head], params: Iterable[Value], tags: Iterable[Value], metrics: Iterable[Value]
 ) -> "pd.DataFrame":
-    """One row a run, newest first: `run_id`, `status`, `start_time`, `end_time`, sorted `params.`, `tags.` and `metrics.`."""
+    """One row a run, newest first: run_id, status, start_time, end_time; then sorted `params.`, `tags.`, `metrics.`."""
     import pandas as pd
 
     heads = sorted(heads, key=lambda head: (-head[2], head[0]))

@@ -1,0 +1,1 @@
+"""An experiment as one page of HTML: `page.write` puts together what the other files find in a frame of runs."""

@@ -1,0 +1,89 @@
+"""The figures of a report as pictures inside the page, and why others are not there."""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mtl.errors import MtlError
+from mtl.reporting.figures import figure
+from mtl.reporting.figures.asked import History
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+TITLES = {
+    "ranks": "Mean ranks",
+    "sweep": "One score over two choices",
+    "parallel": "Choices and scores of every configuration",
+    "front": "Two tasks against each other",
+    "weights": "Task weights over the steps",
+    "losses": "Losses and scores over the steps",
+    "conflict": "How the tasks' gradients point",
+}
+"""Kinds in the order of the page."""
+LARGEST_SVG = 600_000
+"""Bytes; what is larger becomes a PNG."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: its kind and title, the caption, and the image as a `data:` address."""
+
+    kind: str
+    title: str
+    caption: str
+    image: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A figure that is not shown, and why."""
+
+    kind: str
+    title: str
+    reason: str
+
+
+def pictures(
+    runs: "pd.DataFrame", rows: Sequence[str], history: History, kinds: Iterable[str] = tuple(TITLES)
+) -> tuple[list[Picture], list[Missing]]:
+    """Draw every kind that the runs have the data for.
+
+    Args:
+        runs: usable ones, with the single-task runs that they are measured against.
+        rows: what tells configurations apart.
+        history: finds curves, see `figure`.
+        kinds: of `TITLES`.
+    """
+    drawn, missing = [], []
+    for kind in kinds:
+        by = rows if kind != "sweep" or len(rows) == 2 else ()
+        try:
+            found = figure(kind, runs, history=history, by=by)
+        except MtlError as error:
+            missing.append(Missing(kind, TITLES[kind], str(error)))
+        else:
+            drawn.append(Picture(kind, TITLES[kind], found.get_label(), as_data(found)))
+    return drawn, missing
+
+
+def as_data(drawing: "Figure") -> str:
+    """As SVG with letters drawn, since a reader's machine may lack the font; as PNG where that is smaller by far."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    from mtl.reporting.figures.style import styled
+
+    def written(form: str, **options: object) -> bytes:
+        file = io.BytesIO()
+        with styled(), mpl.rc_context({"svg.fonttype": "path"}):
+            Figure.savefig(drawing, file, format=form, **options)
+        return file.getvalue()
+
+    data, kind = written("svg", metadata={"Date": None}), "svg+xml"
+    if len(data) > LARGEST_SVG:
+        data, kind = written("png", dpi=200), "png"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
