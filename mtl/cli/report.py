@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     for reason in filter(None, (values["no_table"] and f"table: {values['no_table']}", values["no_tests"])):
         print(f"left out: {reason}")
     for missing in values["missing"]:
-        print(f"left out: figure {missing.kind}: {missing.reason}")
+        print(f"left out: {', '.join(missing.kinds)}: {textwrap.shorten(missing.reason, 200)}")
     print(f"written to {out} ({len(page) / 1000:,.0f} kB)")
     return 0
 

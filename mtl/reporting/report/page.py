@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Origin:
-    """What the store says beside the runs themselves: its kind, the sweeps' tags (None: gone), `packages.txt` by run."""
+    """What the store says beside the runs: its kind, the sweeps' tags (None: gone), `packages.txt` by run."""
 
     store: str
     sweeps: Mapping[str, Mapping[str, str] | None] = field(default_factory=dict)
@@ -60,7 +60,7 @@ def contents(
     """
     usable = finished(runs)
     rows = list(wanted.rows or (settings.default_rows(usable) if len(usable) else ["weighting"]))
-    given = dict(wanted.baseline or (settings.default_baseline(usable, rows) if len(usable) else {}))
+    given = dict(wanted.baseline or (settings.default_baseline(_shown(usable), rows) if len(usable) else {}))
     told, found = facts.facts(runs), settings.settings(runs)
     table, no_table = _tried(lambda: _table(runs, everything, rows, wanted))
     comparisons, no_tests = _tried(lambda: _comparisons(runs, everything, rows, given, wanted))

@@ -4,7 +4,7 @@ import base64
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mtl.errors import MtlError
 from mtl.reporting.figures import figure
@@ -40,11 +40,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Missing:
-    """A figure that is not shown, and why."""
+    """Figures that are not shown for one reason."""
 
-    kind: str
-    title: str
     reason: str
+    kinds: tuple[str, ...]
+
+    @property
+    def titles(self) -> list[str]:
+        """As the page would have named them."""
+        return [TITLES[kind] for kind in self.kinds]
 
 
 def pictures(
@@ -58,16 +62,18 @@ def pictures(
         history: finds curves, see `figure`.
         kinds: of `TITLES`.
     """
-    drawn, missing = [], []
+    drawn: list[Picture] = []
+    missing: dict[str, tuple[str, ...]] = {}
     for kind in kinds:
         by = rows if kind != "sweep" or len(rows) == 2 else ()
         try:
             found = figure(kind, runs, history=history, by=by)
         except MtlError as error:
-            missing.append(Missing(kind, TITLES[kind], str(error)))
+            reason = str(error).removeprefix(f"{kind}: ").removeprefix("by: ")
+            missing[reason] = (*missing.get(reason, ()), kind)
         else:
-            drawn.append(Picture(kind, TITLES[kind], found.get_label(), as_data(found)))
-    return drawn, missing
+            drawn.append(Picture(kind, TITLES[kind], str(found.get_label()), as_data(found)))
+    return drawn, [Missing(reason, found) for reason, found in missing.items()]
 
 
 def as_data(drawing: "Figure") -> str:
@@ -77,7 +83,7 @@ def as_data(drawing: "Figure") -> str:
 
     from mtl.reporting.figures.style import styled
 
-    def written(form: str, **options: object) -> bytes:
+    def written(form: str, **options: Any) -> bytes:
         file = io.BytesIO()
         with styled(), mpl.rc_context({"svg.fonttype": "path"}):
             Figure.savefig(drawing, file, format=form, **options)
