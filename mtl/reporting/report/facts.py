@@ -15,6 +15,9 @@ WORDS = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped before i
 """How a run ended; what MLflow calls anything else stands in small letters."""
 
 
+GOING = "it has not said that it ended: it still runs, or its process is gone"
+
+
 @dataclass(frozen=True)
 class Failure:
     """Runs that ended for the same reason.
@@ -125,7 +128,12 @@ def _failures(records: Sequence[Record]) -> Iterable[Failure]:
         found.items(), key=lambda item: (states.index(item[0][0]) if item[0][0] in states else 9, -len(item[1]))
     ):
         first, _, rest = error.partition("\n")
-        yield Failure(state, first or "no error is recorded", error if rest else "", tuple(names))
+        yield Failure(
+            state,
+            first or (GOING if state == WORDS["RUNNING"] else "no error is recorded"),
+            error if rest else "",
+            tuple(names),
+        )
 
 
 def _counted(values: Iterable[str]) -> dict[str, int]:

@@ -24,18 +24,21 @@ TITLES = {
     "conflict": "How the tasks' gradients point",
 }
 """Kinds in the order of the page."""
+PIXELS = 125
+"""Of the page to an inch of a figure, so that its letters are nearly as large as the text."""
 LARGEST_SVG = 600_000
 """Bytes; what is larger becomes a PNG."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: its kind and title, the caption, and the image as a `data:` address."""
+    """A figure: its kind and title, the caption, the image as a `data:` address, and its width in CSS pixels."""
 
     kind: str
     title: str
     caption: str
     image: str
+    width: int
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def pictures(
             reason = str(error).removeprefix(f"{kind}: ").removeprefix("by: ")
             missing[reason] = (*missing.get(reason, ()), kind)
         else:
-            drawn.append(Picture(kind, TITLES[kind], str(found.get_label()), as_data(found)))
+            width = round(PIXELS * found.get_figwidth())
+            drawn.append(Picture(kind, TITLES[kind], str(found.get_label()), as_data(found), width))
     return drawn, [Missing(reason, found) for reason, found in missing.items()]
 
 

@@ -43,10 +43,16 @@ def settings(runs: "pd.DataFrame") -> Settings:
         if values.empty:
             continue
         if (values == values.iloc[0]).all():
-            common[name.removeprefix("params.")] = values.iloc[0]
+            common[name.removeprefix("params.")] = quoted(values.iloc[0])
         else:
-            varying[name.removeprefix("params.")] = dict(Counter(values).most_common())
+            counts = sorted(Counter(values).items(), key=lambda pair: (-pair[1], pair[0]))
+            varying[name.removeprefix("params.")] = {quoted(value): count for value, count in counts}
     return Settings(common, varying, len(runs) - len(found))
+
+
+def quoted(value: str) -> str:
+    """A value that would not be seen, or not to its end, stands in quotation marks."""
+    return value if value == value.strip() != "" else f"'{value}'"
 
 
 def default_rows(runs: "pd.DataFrame") -> list[str]:

@@ -26,6 +26,8 @@ class Realised:
     keys: tuple[str, ...]
     headers: tuple[str, ...]
     lines: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+    alike: bool = False
+    """Whether a line holds for every configuration."""
 
 
 def realised(runs: "pd.DataFrame", rows: Sequence[str]) -> Realised:
@@ -55,7 +57,18 @@ def realised(runs: "pd.DataFrame", rows: Sequence[str]) -> Realised:
                 texts = {header: _text(found.get((task, header), Cell())) for header in headers}
                 texts["share of rows"] = f"{seen[task] / total:.1%}" if total else "–"
                 lines.append(((*row, task), tuple(texts[header] for header in headers)))
-    return Realised((*table.keys, "task"), tuple(headers), tuple(lines))
+    found = Realised((*table.keys, "task"), tuple(headers), tuple(lines))
+    return found if len(table.rows) == 1 else _alike(found) or found
+
+
+def _alike(found: Realised) -> Realised | None:
+    """One line a task, if every configuration gave it the same."""
+    of: dict[str, set[tuple[str, ...]]] = {}
+    for names, cells in found.lines:
+        of.setdefault(names[-1], set()).add(cells)
+    if any(len(cells) > 1 for cells in of.values()):
+        return None
+    return Realised(("task",), found.headers, tuple(((task,), min(cells)) for task, cells in of.items()), alike=True)
 
 
 def _text(cell: Cell) -> str:
