@@ -35,7 +35,7 @@ class Comparison:
         row: its names.
         column: what is compared.
         seeds: the pairs.
-        unpaired: seeds that only one of the two has (or where a value is nan); they don't count.
+        unpaired: seeds that only one of the two has (or where a value is nan or infinite); they don't count.
         mean: of the row over the pairs.
         baseline: mean of the baseline over the pairs.
         difference: mean of the row less mean of the baseline.
@@ -173,7 +173,7 @@ def _scores(group: Sequence[Record], column: Column, single: Baselines) -> Value
     cell = pool(samples)
     if cell.problem:
         return cell.notes[0]
-    return {sample.seed: sample.value for sample in samples if not np.isnan(sample.value)}
+    return {sample.seed: sample.value for sample in samples if np.isfinite(sample.value)}
 
 
 def _comparison(row: Names, column: Column, ours: Values | str, theirs: Values | str) -> Comparison:

@@ -38,10 +38,12 @@ def pool(samples: Sequence[Sample], expected: Iterable[int] = (), spread: str = 
     missing = sorted(set(expected).difference(seeds))
     notes.append(f"{_seeds(missing)} {'is' if len(missing) == 1 else 'are'} missing" if missing else "")
     values = [sample.value for sample in samples]
-    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 and not nan else None
+    finite = all(map(math.isfinite, values))
+    mean = statistics.fmean(values) if finite else sum(values) / len(values)
+    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 and finite else None
     interval = bootstrap_interval(values) if spread == "interval" else None
     kept = tuple(filter(None, notes))
-    return Cell(statistics.fmean(values), error, len(values), tuple(seeds), notes=kept, interval=interval)
+    return Cell(mean, error, len(values), tuple(seeds), notes=kept, interval=interval)
 
 
 def samples_of(group: Iterable[Record], column: Column) -> list[Sample]:

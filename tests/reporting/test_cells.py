@@ -232,3 +232,12 @@ def test_says_why_there_is_nothing_to_show(runs):
         summarise(runs.frame)
     with pytest.raises(MtlError, match="no finished run"):
         summarise(runs.frame[:0])
+
+
+@pytest.mark.parametrize(("values", "mean"), [((math.inf, 0.5), math.inf), ((math.inf, -math.inf), math.nan)])
+def test_a_run_that_diverged_makes_its_mean_infinite_and_leaves_no_error(runs, values, mean):
+    for seed, value in enumerate(values):
+        runs.add({"news": value}, seed=seed)
+    cell = summarise(runs.frame, ["weighting"]).cells[0][0]
+    assert cell.mean == pytest.approx(mean, nan_ok=True)
+    assert cell.error is None

@@ -189,3 +189,11 @@ def test_seeds_that_only_the_baseline_lacks_are_named_too(runs):
     assert (line.seeds, line.unpaired) == ((1, 2, 3), (0,))
     assert line.mean == pytest.approx(0.7)
     assert "left out, without a partner or a number: seed 0" in compare(runs.frame, {"weighting": "equal"}).render()
+
+
+def test_an_infinite_score_is_no_tie(runs):
+    for seed, score in enumerate((math.inf, 4.0, 4.1)):
+        runs.add({"length": score}, seed=seed, weighting="equal")
+        runs.add({"length": 3.5 + seed}, seed=seed, weighting="mgda")
+    (line,) = compare(runs.frame, {"weighting": "equal"}, ["weighting"]).lines
+    assert (line.seeds, line.unpaired, line.record) == ((1, 2), (0,), (0, 0, 2))
