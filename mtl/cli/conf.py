@@ -10,6 +10,7 @@ import mtl
 from mtl.errors import MtlError
 
 _FILE = re.compile(r"[^\[\],='\"]+\.ya?ml")
+_SEARCHPATH = "hydra.searchpath="
 _OVERRIDE = re.compile(r"(?P<key>[~+]*/?[\w@./-]+)=(?P<value>.*)", re.DOTALL)
 
 
@@ -28,10 +29,12 @@ def with_files(overrides: Sequence[str]) -> Generator[list[str], None, None]:
     paths are relative to, and its place in the configuration.
     """
     with tempfile.TemporaryDirectory(prefix="mtl-conf-") as folder:
-        kept, staged = [], False
+        kept, staged, searched = [], False, ""
         for override in overrides:
             if override.startswith("tasks."):  # a field that the task's file leaves out can be given all the same
                 override = f"++{override}"
+            if override.startswith(_SEARCHPATH):
+                searched = override.removeprefix(_SEARCHPATH).strip("[]")
             match = _OVERRIDE.fullmatch(override)
             if match is None or not _FILE.search(match["value"]) or not _is_group(match["key"]):
                 kept.append(override)
@@ -40,7 +43,10 @@ def with_files(overrides: Sequence[str]) -> Generator[list[str], None, None]:
             names = _FILE.sub(lambda found, group=group: _stage(found[0], group, Path(folder)), match["value"])
             kept.append(f"{match['key']}={names}")
             staged = True
-        yield [*kept, f"hydra.searchpath=[file://{folder}]"] if staged else kept
+        if staged:
+            kept = [override for override in kept if not override.startswith(_SEARCHPATH)]
+            kept.append(f"{_SEARCHPATH}[{searched}{',' if searched else ''}file://{folder}]")
+        yield kept
 
 
 def _is_group(key: str) -> bool:

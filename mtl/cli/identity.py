@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mtl
+from mtl.cli.extensions import code_of
 
 INERT = {"tracking": (), "trainer": ("progress",), "experiment": (), "again": (), "retry": (), "checkpoint_every": ()}
 """Parts of a configuration that can't change a result: a whole group, or fields of one."""
@@ -29,7 +30,7 @@ def run_key(config: Mapping[str, Any], sources: Sequence[str]) -> str:
         for group, node in config.items()
         if INERT.get(group) != ()
     }
-    return digest([mtl.__version__, kept, list(sources)])
+    return digest([mtl.__version__, kept, list(sources), *code_of(kept)])
 
 
 def baseline_key(config: Mapping[str, Any], task: str, per_token: bool, source: str) -> str:
@@ -38,4 +39,5 @@ def baseline_key(config: Mapping[str, Any], task: str, per_token: bool, source: 
     kept = {field: config[field] for field in shared}
     precision = {field: config["trainer"][field] for field in ("precision", "gradient_clip_val")}
     every = config["eval_every"] if config["selection"] == "best" else None
-    return digest([kept, precision, every, per_token, task, config["tasks"][task], source])
+    own = code_of([kept, config["tasks"][task]])
+    return digest([kept, precision, every, per_token, task, config["tasks"][task], source, *own])

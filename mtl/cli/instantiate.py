@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mtl.cli.extensions import VARIABLE, extensions
 from mtl.errors import MtlError
 
 ALLOWED = ("mtl.", "torch.optim.", "torchjd.")
-"""Prefixes of what a `_target_` may name: a configuration from elsewhere can't run anything it likes."""
+"""Prefixes of what a `_target_` may name: a configuration from elsewhere can't run anything it likes.
+What else may be is said in the environment, where no configuration reaches: see `mtl.cli.extensions`."""
 
 
 def instantiate(group: str, config: Any, **given: Any) -> Any:
@@ -22,7 +24,7 @@ def instantiate(group: str, config: Any, **given: Any) -> Any:
     from omegaconf import OmegaConf
 
     plain = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else dict(config)
-    _check(group, plain)
+    _check(group, plain, (*ALLOWED, *(f"{name}." for name in extensions())))
     try:
         return hydra_instantiate(plain, _convert_="all", _recursive_=True, **given)
     except InstantiationException as error:
@@ -38,13 +40,14 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _check(group: str, node: Any) -> None:
+def _check(group: str, node: Any, allowed: tuple[str, ...]) -> None:
     if isinstance(node, Mapping):
         target = node.get("_target_", ALLOWED[0])
-        if not str(target).startswith(ALLOWED):
-            raise MtlError(f"{group}: _target_ should begin with {', '.join(ALLOWED)}. Found '{target}'")
+        if not str(target).startswith(allowed):
+            own = f"for code of your own, {VARIABLE}={str(target).partition('.')[0]}"
+            raise MtlError(f"{group}: _target_ should begin with {', '.join(allowed)} ({own}). Found '{target}'")
         for child in node.values():
-            _check(group, child)
+            _check(group, child, allowed)
     elif isinstance(node, list | tuple):
         for child in node:
-            _check(group, child)
+            _check(group, child, allowed)
