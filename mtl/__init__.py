@@ -1,26 +1,55 @@
 """A laboratory for multi-task learning: prompts, switching, weighting, and the record of each.
 
-For notebooks: `runs` reads an experiment, `Table.from_runs` makes its table, `compare` its paired tests, `figure` its
-pictures.
+For notebooks: `train` does what `mtl train` does, `runs` reads an experiment, `history` its curves, `Table.from_runs`
+makes its table, `compare` its paired tests, `figure` its pictures. For code of your own: `Weighting` and its `Signals`,
+`Transform`, `Prompt`, `Trunk`, `Plan`. See docs/api.md.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mtl.cli.call import train
     from mtl.drawing import figure
+    from mtl.model.base import Trunk
+    from mtl.prompts.base import Prompt
     from mtl.reporting.compare import compare
     from mtl.reporting.table import Table
+    from mtl.strategies.switching.plan import Plan
+    from mtl.strategies.transform.base import Transform
+    from mtl.strategies.weighting.base import Signals, Weighting
+    from mtl.tracking.history import history
     from mtl.tracking.runs import runs
 
 __version__ = "0.1.0"
-__all__ = ["Table", "compare", "figure", "runs"]
+__all__ = [
+    "Plan",
+    "Prompt",
+    "Signals",
+    "Table",
+    "Transform",
+    "Trunk",
+    "Weighting",
+    "compare",
+    "figure",
+    "history",
+    "runs",
+    "train",
+]
 
 _HOME = {
+    "train": "mtl.cli.call",
     "runs": "mtl.tracking.runs",
+    "history": "mtl.tracking.history",
     "Table": "mtl.reporting.table",
     "compare": "mtl.reporting.compare",
     "figure": "mtl.drawing",
+    "Weighting": "mtl.strategies.weighting.base",
+    "Signals": "mtl.strategies.weighting.base",
+    "Transform": "mtl.strategies.transform.base",
+    "Prompt": "mtl.prompts.base",
+    "Trunk": "mtl.model.base",
+    "Plan": "mtl.strategies.switching.plan",
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mtl.errors import MtlError
 from mtl.tracking.exact import LARGEST
-from mtl.tracking.store import database, quiet
+from mtl.tracking.store import database, quiet, tracking_uri
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,21 @@ class Point(NamedTuple):
     step: int
     value: float
     timestamp: int
+
+
+def history(runs: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFrame":
+    """Every recorded point of the metrics, of the runs that `mtl.runs` gave.
+
+    `train/<task>/loss` and `train/<task>/weight` are means of `tracking.every` steps, over the steps with that task.
+
+    Args:
+        runs: rows with `run_id`; their store is where `mtl.runs` found them.
+        metrics: their names, such as `train/zh_pos/loss`; one that a run lacks has no points.
+
+    Returns:
+        columns `run_id`, `metric`, `step` (optimiser steps taken) and `value`.
+    """
+    return read_history(tracking_uri(runs.attrs.get("uri")), runs["run_id"].tolist(), metrics)
 
 
 def read_history(uri: str, run_ids: Sequence[str], metrics: Sequence[str]) -> "pd.DataFrame":

@@ -27,9 +27,13 @@ def runs(experiment: str, uri: str | None = None, sweep: str | None = None) -> "
 
     Returns:
         the columns `run_id`, `status`, `start_time` and `end_time` (UTC; NaT while it runs), `params.<name>` and
-        `tags.<name>` (text), and `metrics.<name>` (the last value by step; nan where there is none).
+        `tags.<name>` (text), and `metrics.<name>` (the last value by step; nan where there is none). `attrs["uri"]` is
+        the record's address, where `mtl.history` and `mtl.figure` look for curves.
     """
-    return read_runs(tracking_uri(uri), experiment, sweep=sweep)
+    found = tracking_uri(uri)
+    frame = read_runs(found, experiment, sweep=sweep)
+    frame.attrs["uri"] = found
+    return frame
 
 
 def read_runs(uri: str, experiment: str, *, sweep: str | None = None) -> "pd.DataFrame":
