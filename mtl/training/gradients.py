@@ -40,6 +40,8 @@ def weigh_gradients(
     share their rows. At `last_layer` (GradNorm, Chen et al. 2018) and `prompt` the Gramian is over those parameters
     alone: K backwards down to them, then one through the whole trunk.
 
+    A weighting that `needs_jacobian` makes one direction of the K gradients, at `shared` or at `features`.
+
     The scalar is the weighted loss in value, with the combined gradient held ready, so Lightning's automatic
     optimisation and clipping go on as with any loss.
 
@@ -93,10 +95,19 @@ def weigh_gradients(
         if not names:
             return None
 
-    weights = weighting(told)
-    usable(weights, told, names, type(weighting).__name__)
+    direction = None
+    if weighting.needs_jacobian:
+        told = replace(told, jacobian=jacobian(gradients, told.slopes))
+        weights, direction = weighting.combine(told)
+        told = replace(told, jacobian=None)
+    else:
+        weights = weighting(told)
+    usable(weights, told, names, weighting.name)
     acting = weights.detach() if told.slopes is None else weights.detach() * told.slopes
-    if gradients and where == "shared":
+    if direction is not None:
+        variables = read[:1] if where == "features" else parameters_at(model, where)
+        combined = parts_of(direction, variables)
+    elif gradients and where == "shared":
         variables, combined = (
             parameters_at(model, where),
             [weighted(acting, part) for part in zip(*gradients, strict=True)],
@@ -112,6 +123,27 @@ def weigh_gradients(
     value = (weights.detach() * told.losses).sum()
     total = Ready.apply(value, (*combined, *flat(at_heads)), *variables, *flat(heads))
     return told, acting, total + weighting.penalty(told)
+
+
+def check(model: MultiTaskModel, weighting: Weighting, where: Where, weight_heads: bool = False) -> None:
+    """Stop before the first step where a weighting that takes gradients finds none, or has no use for those there.
+
+    Raises:
+        MtlError: no such parameters train; or the weighting combines the gradients themselves, and `where` leaves out
+            shared parameters, or has other coordinates in each step, or the heads are to be weighted.
+    """
+    chosen, name = parameters_at(model, "shared" if where == "features" else where), weighting.name
+    if not weighting.needs_jacobian:
+        return
+    if weight_heads:
+        raise MtlError(f"weight_heads should be false for {name}, which combines gradients and weighs no losses")
+    if where == "features" and weighting.same_coordinates:
+        raise MtlError(f"{name} remembers gradients, and features are other ones in each step; take gradients=shared")
+    if len(chosen) < len(parameters_at(model, "shared")):
+        raise MtlError(
+            f"{name} combines the gradients themselves: gradients={where} leaves out other shared parameters that "
+            "train; take gradients=shared"
+        )
 
 
 def parameters_at(model: MultiTaskModel, where: Where) -> list[Tensor]:
@@ -178,6 +210,22 @@ def gramian(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
             chunk = torch.stack([part[begin : begin + CHUNK] for part in flat]).float()
             total.addmm_(chunk, chunk.T)
     return total
+
+
+def jacobian(gradients: Sequence[Sequence[Tensor]], slopes: Tensor | None) -> Tensor:
+    """K x N: the gradients, each a tuple of tensors, as rows; times their slopes."""
+    first = gradients[0]
+    size = len(gradients), sum(part.numel() for part in first)
+    rows = torch.empty(size, dtype=torch.float32, device=first[0].device)
+    for row, parts in zip(rows, gradients, strict=True):
+        torch.cat([part.flatten() for part in parts], out=row)
+    return rows if slopes is None else rows.mul_(slopes[:, None])
+
+
+def parts_of(direction: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
+    """N coordinates as tensors of the shapes of the variables."""
+    pieces = direction.split([variable.numel() for variable in variables])
+    return [piece.view_as(variable).to(variable) for piece, variable in zip(pieces, variables, strict=True)]
 
 
 def scaled(gramian: Tensor, slopes: Tensor | None) -> Tensor:

@@ -16,7 +16,7 @@ from mtl.errors import MtlError
 from mtl.model.multitask import MultiTaskModel
 from mtl.strategies.transform.base import Transform
 from mtl.strategies.weighting.base import Signals, Weighting
-from mtl.training.gradients import Loss, Where, parameters_at, weigh_gradients
+from mtl.training.gradients import Loss, Where, check, weigh_gradients
 from mtl.training.soundness import OnNan, sound, usable
 from mtl.training.steplog import StepLog
 
@@ -68,7 +68,7 @@ class MultiTaskModule(pl.LightningModule):
             raise ValueError(f"`on_nan` should be {' or '.join(get_args(OnNan))}. Found '{on_nan}'")
         self.transform, self.weight_heads, self.on_nan = transform, weight_heads, on_nan
         if weighting.needs_gramian:
-            parameters_at(model, "shared" if gradients == "features" else gradients)
+            check(model, weighting, gradients, weight_heads)
         self.skipped: Tensor
         self.register_buffer("skipped", torch.zeros(len(tasks), dtype=torch.long))
         self.steplog = StepLog(list(tasks))
@@ -124,7 +124,7 @@ class MultiTaskModule(pl.LightningModule):
         if len(kept) < len(names):
             told, found, names = told.subset(kept), [found[i] for i in kept], [names[i] for i in kept]
         losses_K, weights_K = torch.stack(found), self.weighting(told)
-        usable(weights_K, told, names, type(self.weighting).__name__)
+        usable(weights_K, told, names, self.weighting.name)
         if told.slopes is None:
             total = (weights_K * losses_K).sum()
         else:  # in value sum w t(L), with its gradients to the model and to the weighting's own parameters
@@ -237,10 +237,10 @@ class MultiTaskModule(pl.LightningModule):
                 f"Found {self.trainer.accumulate_grad_batches}"
             )
         if self.weighting.needs_gramian and self.trainer.precision == "16-mixed":
-            name = type(self.weighting).__name__
+            name = self.weighting.name
             raise MtlError(f"precision=16-mixed loses small gradients of single tasks under {name}; take bf16-mixed")
         if self.weighting.needs_gramian and self.trainer.world_size > 1:
-            name = type(self.weighting).__name__
+            name = self.weighting.name
             raise MtlError(f"{name} compares the gradients of one process. Found {self.trainer.world_size} processes")
 
     def on_train_start(self) -> None:

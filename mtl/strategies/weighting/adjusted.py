@@ -40,10 +40,15 @@ class Adjusted(Weighting):
             raise ValueError(f"`reduction` should be {', '.join(get_args(Reduction))}. Found '{reduction}'")
         if every < 1:
             raise ValueError(f"`weigh_every` should be at least 1. Found {every}")
+        if every > 1 and weighting.needs_jacobian:
+            raise ValueError(
+                f"`weigh_every` should be 1 for {weighting.name}, which has no weights to hold. Found {every}"
+            )
         nn.Module.__init__(self)
         self.inner = weighting
         self.tasks, self.kinds = weighting.tasks, weighting.kinds
         self.needs_gramian, self.learning_rate = weighting.needs_gramian, weighting.learning_rate
+        self.needs_jacobian, self.same_coordinates = weighting.needs_jacobian, weighting.same_coordinates
         self.reduction: Reduction = reduction
         self.every = every if weighting.needs_gramian else 1
         T = len(self.tasks)
@@ -53,6 +58,11 @@ class Adjusted(Weighting):
     def fallbacks(self) -> Tensor:  # ty: ignore[incompatible-property-override]
         """Of the weighting itself."""
         return self.inner.fallbacks
+
+    @property
+    def name(self) -> str:
+        """Of the weighting itself."""
+        return self.inner.name
 
     def wants_gramian(self, step: int) -> bool:
         """In every `every`-th step."""
@@ -66,6 +76,12 @@ class Adjusted(Weighting):
         if self.every > 1:
             self.held[signals.tasks] = weights.detach().to(self.held)
         return self._rescaled(weights)
+
+    def combine(self, signals: Signals) -> tuple[Tensor, Tensor]:
+        """Weights and direction, rescaled."""
+        weights, direction = self.inner.combine(signals)
+        factor = self._factor(len(weights))
+        return factor * weights, factor * direction
 
     def penalty(self, signals: Signals) -> Tensor:
         """As published."""

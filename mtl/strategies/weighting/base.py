@@ -1,7 +1,6 @@
 """The question every weighting answers: given what a step knows, how much does each task count?"""
 
 import warnings
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
@@ -23,6 +22,7 @@ class Signals:
         total_steps: optimiser steps the run will take.
         epoch: passes over the largest task so far.
         gramian: K x K inner products of the task gradients, where the weighting `needs_gramian`.
+        jacobian: K x N, the task gradients themselves, where the weighting `needs_jacobian`.
         plain: K losses before the transform; `None`: there is no transform.
         slopes: K slopes of the transform, by which all gradients are multiplied; `None`: there is no transform.
 
@@ -34,6 +34,7 @@ class Signals:
     total_steps: int = 1
     epoch: int = 0
     gramian: Tensor | None = None
+    jacobian: Tensor | None = None
     plain: Tensor | None = None
     slopes: Tensor | None = None
 
@@ -43,10 +44,16 @@ class Signals:
             raise ValueError("This weighting needs the Gramian of the task gradients. Found none in the signals")
         return self.gramian
 
+    def require_jacobian(self) -> Tensor:
+        """The Jacobian, for those that the Gramian is not enough for."""
+        if self.jacobian is None:
+            raise ValueError("This weighting needs the task gradients themselves. Found none in the signals")
+        return self.jacobian
+
     def subset(self, kept: Sequence[int]) -> "Signals":
         """Those of some of the K tasks, by place in the step."""
         index = torch.tensor(kept, dtype=torch.long, device=self.losses.device)
-        cut = {name: getattr(self, name) for name in ("tasks", "losses", "plain", "slopes")}
+        cut = {name: getattr(self, name) for name in ("tasks", "losses", "jacobian", "plain", "slopes")}
         cut = {name: value if value is None else value[index] for name, value in cut.items()}
         gramian = None if self.gramian is None else self.gramian[index][:, index]
         return replace(self, gramian=gramian, **cut)
@@ -66,6 +73,10 @@ class Weighting(nn.Module):
     scale: ClassVar[Literal["sum", "mean"]] = "mean"
     """Whether the weights of K alike tasks come to K in total (`sum`) or to 1 (`mean`)."""
     needs_gramian: bool = False
+    needs_jacobian: bool = False
+    """Whether it combines the gradients themselves, with `combine`; it `needs_gramian` too, for the record."""
+    same_coordinates: bool = False
+    """Whether coordinates of the Jacobian should mean the same in every step, as parameters do and features don't."""
     learning_rate: float | None = None
     """Of the weighting's own parameters; `None`: the model's."""
     fallbacks: Tensor
@@ -79,9 +90,22 @@ class Weighting(nn.Module):
         self.kinds = tuple(tasks.values())
         self.register_buffer("fallbacks", torch.zeros((), dtype=torch.long))
 
-    @abstractmethod
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return type(self).__name__
+
     def forward(self, signals: Signals) -> Tensor:
         """K weights, in the order of `signals.tasks`."""
+        return self.combine(signals)[0]
+
+    def combine(self, signals: Signals) -> tuple[Tensor, Tensor]:
+        """For one that `needs_jacobian`: K weights, and the direction of N coordinates that what is shared goes by.
+
+        Where the direction is no weighted sum of the gradients, a weight is the share of the task's gradient g that is
+        in it: c.g / g.g, with c what the task adds to the direction (1 for a gradient of zero under a sum).
+        """
+        raise NotImplementedError
 
     def penalty(self, signals: Signals) -> Tensor:
         """What the weighting adds to the total loss (scalar): zero, unless its weights are learned and regularised."""
@@ -113,7 +137,7 @@ class Weighting(nn.Module):
 
     def _counted(self, what: str, weights: Tensor, instead: Tensor) -> Tensor:
         if not self.fallbacks:
-            warnings.warn(f"{type(self).__name__} found no weights in a step and took {what}", stacklevel=3)
+            warnings.warn(f"{self.name} found no weights in a step and took {what}", stacklevel=3)
         self.fallbacks += 1
         if bool(instead.isfinite().all()):
             return instead

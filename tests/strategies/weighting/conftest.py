@@ -38,7 +38,8 @@ MAKERS = {path.stem: maker(path) for path in sorted(CONF.glob("*.yaml"))}
 
 KINDS = {
     "make": lambda make: True,
-    "make_on_gramian": lambda make: make.cls.needs_gramian,
+    "make_on_gramian": lambda make: make.cls.needs_gramian and not make.cls.needs_jacobian,
+    "make_on_jacobian": lambda make: make.cls.needs_jacobian,
     "make_by_chance": lambda make: any("chance" in name for name in make(make.num_tasks or 4).state_dict()),
     "make_equivariant": lambda make: Claim.PERMUTATION_EQUIVARIANT in make.cls.claims,
 }
@@ -75,6 +76,6 @@ def signals():
         jacobian = torch.randn(count, 50, generator=generator)
         losses = torch.rand(count, generator=generator) + 0.1
         epoch = step // 2 if epoch is None else epoch
-        return Signals(torch.as_tensor(tasks), losses, step, 20, epoch, jacobian @ jacobian.T)
+        return Signals(torch.as_tensor(tasks), losses, step, 20, epoch, jacobian @ jacobian.T, jacobian)
 
     return make

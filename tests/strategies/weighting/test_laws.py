@@ -48,6 +48,7 @@ def case(kind, tasks, seed, exponent):
     return {
         "losses": torch.rand(STEPS, tasks, generator=generator) + 0.05,
         "gramians": [(rows @ rows.T).float() for rows in jacobians],
+        "jacobians": [rows.float() for rows in jacobians],
         "order": torch.randperm(tasks, generator=generator),
         "factors": 2.0 ** torch.randint(-3, 4, (tasks,), generator=generator),
         "seed": seed,
@@ -55,7 +56,7 @@ def case(kind, tasks, seed, exponent):
 
 
 def run(make, case, order=None, factors=None):
-    """Weights of each step (float64), and whether they stood in for ones not found."""
+    """Weights and direction of each step (float64), and whether they stood in for ones not found."""
     tasks = case["losses"].shape[1]
     torch.manual_seed(case["seed"])
     weighting = make(tasks)
@@ -65,13 +66,18 @@ def run(make, case, order=None, factors=None):
     for step in range(STEPS):
         losses = (case["losses"][step] * factors)[order]
         gramian = (case["gramians"][step] * torch.outer(factors, factors))[order][:, order]
+        rows = (case["jacobians"][step] * factors[:, None])[order]
+        now = Signals(torch.arange(tasks), losses, step, STEPS, 2 * step, gramian, rows)
         before = int(weighting.fallbacks)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            weights = weighting(Signals(torch.arange(tasks), losses, step, STEPS, 2 * step, gramian)).detach().double()
+            weights, direction = weighting.combine(now) if weighting.needs_jacobian else (weighting(now), None)
+        weights = weights.detach().double()
+        direction = weights @ rows.double() if direction is None else direction.double()
         assert weights.shape == (tasks,)
         assert weights.isfinite().all()
-        found.append((weights, int(weighting.fallbacks) > before))
+        assert direction.isfinite().all()
+        found.append((weights, direction, int(weighting.fallbacks) > before))
     return found
 
 
@@ -94,10 +100,49 @@ def same_direction(gramian, one, other):
     )
 
 
+def alike(one, other, size):
+    """Two directions that are one but for rounding, at gradients of that size."""
+    return (one - other).norm() <= 1e-3 * size
+
+
+def check_direction(claim, make, case):
+    """The claim holds in this case for one that makes its direction itself."""
+    plain, tasks = run(make, case), len(case["order"])
+    factor = case["factors"][:1]
+    changed = {
+        Claim.PERMUTATION_EQUIVARIANT: {"order": case["order"]},
+        Claim.SCALE_INVARIANT: {"factors": factor.expand(tasks)},
+        Claim.TASK_SCALE_INVARIANT: {"factors": case["factors"]},
+    }.get(claim)
+    other = run(make, case, **changed) if changed else plain
+    sizes = [rows.double().norm() for rows in case["jacobians"]]
+    for step, ((weights, found, fallback), (_, others, _)) in enumerate(zip(plain, other, strict=True)):
+        size, rows = sizes[step], case["jacobians"][step].double()
+        if fallback:
+            continue
+        if claim in (Claim.NONNEGATIVE, Claim.CONVEX):
+            assert (weights >= 0).all()
+        if claim is Claim.CONVEX:
+            assert weights.sum() == pytest.approx(tasks if make(tasks).scale == "sum" else 1, rel=1e-4)
+        if claim is Claim.PERMUTATION_EQUIVARIANT:
+            assert alike(found, others, size)
+        if claim is Claim.SCALE_INVARIANT:
+            assert alike(found, others / factor.double(), size)
+        if claim is Claim.TASK_SCALE_INVARIANT:
+            assert alike(found / found.norm(), others / others.norm(), 1.0)
+        if claim is Claim.NON_CONFLICTING:
+            assert (rows @ found >= -1e-5 * size * found.norm()).all()
+        if claim is Claim.STRONGLY_STATIONARY and found.norm() <= 1e-5 * size:
+            assert (weights > 0).all()
+
+
 def check(claim, make, case):
     """The claim holds in this case."""
-    plain = run(make, case)
     tasks = len(case["order"])
+    if make(tasks).needs_jacobian and claim is not Claim.UNIT_FREE:
+        check_direction(claim, make, case)
+        return
+    plain = run(make, case)
     changed = {
         Claim.PERMUTATION_EQUIVARIANT: {"order": case["order"]},
         Claim.SCALE_INVARIANT: {"factors": case["factors"][:1].expand(tasks)},
@@ -106,7 +151,9 @@ def check(claim, make, case):
     }.get(claim)
     other = run(make, case, **changed) if changed else plain
     scale = make(tasks).scale
-    for (weights, fallback), (others, other_fallback), gramian in zip(plain, other, case["gramians"], strict=True):
+    for (weights, _, fallback), (others, _, other_fallback), gramian in zip(
+        plain, other, case["gramians"], strict=True
+    ):
         assert fallback == other_fallback
         if fallback:
             continue
@@ -145,7 +192,7 @@ def test_holds_to_what_it_claims(make, claim, case):
 @given(tasks=st.integers(1, 8), seed=st.integers(0, 10**6), exponent=st.integers(-10, 15))
 def test_finds_weights_for_every_gramian_of_full_rank(make, tasks, seed, exponent):
     if make.num_tasks in (None, tasks) and not hasattr(make(tasks), "outliers"):
-        assert not any(fallback for _, fallback in run(make, case("random", tasks, seed, exponent)))
+        assert not any(fallback for *_, fallback in run(make, case("random", tasks, seed, exponent)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -184,6 +231,18 @@ class Liar(Weighting):
         return self.lie(signals.losses, signals.gramian)
 
 
+class LiarOfDirections(Liar):
+    """The same with a direction of its own."""
+
+    needs_jacobian = True
+
+    def combine(self, signals):
+        """A direction that goes by the order, the size and one task of the step."""
+        weights = self.lie(signals.losses, signals.gramian)
+        sizes = 1 + torch.arange(len(weights)).flip(0)
+        return weights, (sizes * weights) @ signals.jacobian / (1 + signals.losses[0]) - signals.jacobian[-1]
+
+
 LIES = {
     Claim.NONNEGATIVE: lambda losses, gramian: -losses,
     Claim.CONVEX: lambda losses, gramian: losses,
@@ -196,10 +255,11 @@ LIES = {
 }
 
 
+@pytest.mark.parametrize("cls", [Liar, LiarOfDirections])
 @pytest.mark.parametrize("claim", Claim)
-def test_finds_out_a_liar(claim):
+def test_finds_out_a_liar(claim, cls):
     def make(num_tasks):
-        return Liar({f"task{i}": "classification" for i in range(num_tasks)}, LIES[claim])
+        return cls({f"task{i}": "classification" for i in range(num_tasks)}, LIES[claim])
 
     caught = 0
     for seed in range(10):
