@@ -9,7 +9,7 @@ from torch import Tensor
 Weights = Mapping[str, float] | Sequence[float]
 
 
-def vector(tasks: Sequence[str], weights: Weights) -> Tensor:
+def vector(tasks: Sequence[str], weights: Weights, option: str = "weights") -> Tensor:
     """T weights in the order of the tasks.
 
     Raises:
@@ -19,22 +19,22 @@ def vector(tasks: Sequence[str], weights: Weights) -> Tensor:
     """
     if isinstance(weights, Mapping):
         if unknown := [name for name in weights if name not in tasks]:
-            raise ValueError(f"`weights` should name tasks of the run: {', '.join(tasks)}. Found '{unknown[0]}'")
+            raise ValueError(f"`{option}` should name tasks of the run: {', '.join(tasks)}. Found '{unknown[0]}'")
         if missing := [name for name in tasks if name not in weights]:
-            raise ValueError(f"`weights` should name every task of the run. Missing: {', '.join(missing)}")
+            raise ValueError(f"`{option}` should name every task of the run. Missing: {', '.join(missing)}")
         values = [weights[name] for name in tasks]
     else:
         values = list(weights)
         if len(values) != len(tasks):
             raise ValueError(
-                f"`weights` should be one number a task ({', '.join(tasks)}). "
+                f"`{option}` should be one number a task ({', '.join(tasks)}). "
                 f"Found {len(values)} for {len(tasks)}: {values}"
             )
     for name, value in zip(tasks, values, strict=True):
         if not math.isfinite(value) or value < 0:
-            raise ValueError(f"`weights` should be finite and not negative. Found {value} for task '{name}'")
+            raise ValueError(f"`{option}` should be finite and not negative. Found {value} for task '{name}'")
     if not any(values):
-        raise ValueError("`weights` should have one above zero. Found all zero")
+        raise ValueError(f"`{option}` should have one above zero. Found all zero")
     return torch.tensor(values, dtype=torch.float32)
 
 

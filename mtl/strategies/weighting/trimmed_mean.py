@@ -1,0 +1,44 @@
+"""Trimmed mean (Yin et al. 2018): a robust baseline, the mean of what is left of each coordinate without extremes."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from mtl.functional.trimmed_mean import middle
+from mtl.strategies.weighting.base import Signals, Weighting
+from mtl.strategies.weighting.claims import Claim
+from mtl.strategies.weighting.shares import shares
+
+
+class TrimmedMean(Weighting):
+    """At each coordinate the mean of the K - 2 b values that are neither among the b greatest nor the b least.
+
+    The paper trims gradients of the same loss from K machines, some of which lie; tasks are no such machines, so this
+    is a baseline and not their method. Steps of fewer than 2 b + 1 tasks take the plain mean, counted in `fallbacks`.
+
+    Args:
+        tasks: the run's tasks and their kinds.
+        outliers: b (the paper's beta K).
+
+    """
+
+    claims: ClassVar = frozenset({Claim.NONNEGATIVE, Claim.PERMUTATION_EQUIVARIANT, Claim.SCALE_INVARIANT})
+    needs_gramian = True
+    needs_jacobian = True
+
+    def __init__(self, tasks: Mapping[str, str], outliers: int = 1) -> None:
+        super().__init__(tasks)
+        if outliers < 0:
+            raise ValueError(f"`outliers` should not be negative. Found {outliers}")
+        self.outliers = outliers
+
+    def combine(self, signals: Signals) -> tuple[Tensor, Tensor]:
+        """K shares of the gradients in their trimmed mean, and that."""
+        rows = signals.require_jacobian()
+        left = len(rows) - 2 * self.outliers
+        if left < 1:
+            return self.or_equal(torch.full_like(rows[:, 0], torch.nan)), rows.mean(0)
+        kept = middle(rows, self.outliers) * rows / left
+        return shares(kept, rows, 1 / len(rows)), kept.sum(0)
