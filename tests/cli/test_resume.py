@@ -33,6 +33,8 @@ def numbers(run: dict) -> dict:
         (9, ("weighting=nash_mtl", "prompt=keyword", "trunk.dropout=0.2")),
         (24, ("weighting=uncertainty", "selection=best", "trunk.dropout=0.2")),
         (24, ("weighting=gradvac", "trunk.dropout=0.2")),
+        (24, ("weighting=moco", "trunk.dropout=0.2")),
+        (24, ("weighting=grad_drop", "switching/composition=mixed")),
         (24, ("weighting=famo", "optimizer=adamw")),
         (36, ("switching/composition=mixed", "switching/order=shuffled", "switching/rate=bandit", "switching.block=5")),
         (36, ("weighting=rlw", "switching=proportional", "trunk=transformer")),

@@ -8,8 +8,8 @@ from torchjd.autojac import jac_to_grad, mtl_backward
 from mtl.errors import MtlError
 from mtl.strategies.transform.log import Log
 from mtl.strategies.weighting.adjusted import adjusted
-from mtl.strategies.weighting.base import Weighting
 from mtl.strategies.weighting.grad_drop import GradDrop
+from mtl.strategies.weighting.moco import MoCo
 from mtl.strategies.weighting.trimmed_mean import TrimmedMean
 from tests.training.test_gradients import KINDS, TASKS, batch_of, model_of, step
 from tests.training.test_step_options import broken, grads, module, on_head, plain
@@ -100,15 +100,11 @@ def test_a_step_of_some_of_the_tasks(count):
 # where it has no meaning
 
 
-class Remembers(Weighting):
-    needs_gramian, needs_jacobian, same_coordinates = True, True, True
-
-
 @pytest.mark.parametrize(
     ("cls", "options", "said"),
     [
         (GradDrop, {"gradients": "last_layer"}, "GradDrop combines the gradients themselves: gradients=last_layer"),
-        (Remembers, {"gradients": "features"}, "Remembers remembers gradients"),
+        (MoCo, {"gradients": "features"}, "MoCo remembers gradients"),
         (TrimmedMean, {"weight_heads": True}, "weight_heads should be false for TrimmedMean"),
     ],
 )

@@ -4,9 +4,11 @@ import pytest
 import torch
 from torchjd import aggregation
 
+from mtl.functional.mgda import min_norm
 from mtl.strategies.weighting.adjusted import adjusted
 from mtl.strategies.weighting.base import Signals
 from mtl.strategies.weighting.grad_drop import GradDrop
+from mtl.strategies.weighting.moco import MoCo
 from mtl.strategies.weighting.trimmed_mean import TrimmedMean
 
 TWO = {"a": "classification", "b": "classification"}
@@ -98,6 +100,81 @@ def test_trimmed_mean_of_too_few_tasks_is_the_mean_and_counted(rows):
     assert weighting.fallbacks == 1
 
 
+# MoCo
+
+
+def by_the_book(jacobians, losses, beta=0.5, gamma=0.1, rho=0.0, libmtl=False):
+    """The two recursions, written out with loops, in float64; the projection by bisection."""
+    T, N = jacobians[0].shape
+    y, w, found = torch.zeros(T, N).double(), torch.full((T,), 1 / T).double(), []
+    for k, (rows, L) in enumerate(zip(jacobians, losses, strict=True), 1):
+        rows = rows.double()
+        if libmtl:
+            rows = torch.stack([g / g.norm() * loss for g, loss in zip(rows, L.double(), strict=True)])
+        for i in range(T):
+            y[i] = y[i] - beta / k**0.5 * (y[i] - rows[i])
+        moved = w - gamma / k**0.5 * (y @ y.T + rho * torch.eye(T)) @ w
+        if libmtl:
+            w = moved.exp() / moved.exp().sum()
+        else:
+            low, high = moved.min() - 1, moved.max()
+            for _ in range(100):
+                middle = (low + high) / 2
+                low, high = (middle, high) if (moved - middle).clamp(min=0).sum() > 1 else (low, middle)
+            w = (moved - low).clamp(min=0)
+        found.append((w.clone(), sum(w[i] * y[i] for i in range(T))))
+    return found
+
+
+@pytest.mark.parametrize("libmtl", [False, True])
+def test_17_moco_is_the_papers_or_that_of_the_codes(rows, libmtl):
+    generator = torch.Generator().manual_seed(1)
+    jacobians = [0.5 * (rows + torch.randn(4, 50, generator=generator)) for _ in range(20)]
+    losses = [0.5 + torch.rand(4, generator=generator) for _ in range(20)]
+    options = {"update": "softmax", "rescale": True} if libmtl else {"rho": 0.1}
+    weighting = MoCo(FOUR, **options)
+    wanted = by_the_book(jacobians, losses, rho=options.get("rho", 0.0), libmtl=libmtl)
+    for number, (now, L, (w, d)) in enumerate(zip(jacobians, losses, wanted, strict=True)):
+        signals = Signals(torch.arange(4), L, number, 100, 0, None, now)
+        weights, direction = weighting.combine(signals)
+        torch.testing.assert_close(weights.double(), w, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(direction.double(), d, rtol=1e-4, atol=1e-5)
+    assert weights.std() > (0.0001 if libmtl else 0.01)
+
+
+def test_moco_comes_to_the_least_norm_of_the_mean_gradients_under_noise(rows):
+    mean = torch.tensor([[1.0, 0.0, 0.0], [-1.0, 2.0, 0.0]])
+    best = min_norm(mean @ mean.T)
+    weighting, generator = (
+        MoCo(TWO, beta=0.1, beta_decay=0.0, gamma=0.01, gamma_decay=0.0),
+        torch.Generator().manual_seed(0),
+    )
+    for number in range(3000):
+        noisy = mean + 0.5 * torch.randn(2, 3, generator=generator)
+        weights, _ = weighting.combine(step(noisy, number=number))
+    assert (weights - best).abs().max() < 0.1
+    assert best[0] == pytest.approx(0.75, abs=1e-3)
+
+
+def test_5_moco_keeps_a_gradient_for_each_task_and_not_one_tensor_for_all(rows):
+    weighting, given = MoCo(FOUR, beta=1.0), rows.clone()
+    weighting.combine(step(given))
+    given.zero_()
+    torch.testing.assert_close(weighting.tracked, rows)
+
+
+def test_moco_keeps_what_it_knows_of_an_absent_task(rows):
+    weighting = MoCo(FOUR)
+    weighting.combine(step(rows))
+    before = weighting.tracked.clone(), weighting.weights.clone(), weighting.count.clone()
+    weights, direction = weighting.combine(step(2 * rows[:2], tasks=[3, 1], number=1))
+    for now, then in zip((weighting.tracked, weighting.weights, weighting.count), before, strict=True):
+        assert torch.equal(now[[0, 2]], then[[0, 2]])
+        assert not torch.equal(now[[3, 1]], then[[3, 1]])
+    assert weighting.weights.sum() == pytest.approx(1)
+    torch.testing.assert_close(direction, weights @ weighting.tracked[[3, 1]])
+
+
 # all
 
 
@@ -120,7 +197,13 @@ def test_an_interval_is_refused(make_on_jacobian):
 
 @pytest.mark.parametrize(
     ("cls", "wrong"),
-    [(GradDrop, {"leak": 2}), (GradDrop, {"leak": {"a": 0.5}}), (TrimmedMean, {"outliers": -1})],
+    [
+        (GradDrop, {"leak": 2}),
+        (GradDrop, {"leak": {"a": 0.5}}),
+        (TrimmedMean, {"outliers": -1}),
+        (MoCo, {"beta": 0}),
+        (MoCo, {"update": "mirror"}),
+    ],
 )
 def test_stops_at_a_wrong_option(cls, wrong):
     with pytest.raises(ValueError, match=f"`{next(iter(wrong))}`"):
