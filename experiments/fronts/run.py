@@ -17,8 +17,8 @@ from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.strategies.weighting.cagrad import CAGrad
 from mtl.strategies.weighting.dualproj import DualProj
 from mtl.strategies.weighting.equal import Equal
-from mtl.strategies.weighting.fixed import Fixed
 from mtl.strategies.weighting.imtl_g import IMTLG
+from mtl.strategies.weighting.linear import Linear
 from mtl.strategies.weighting.mgda import MGDA
 from mtl.strategies.weighting.nash_mtl import NashMTL
 from mtl.strategies.weighting.stch import SmoothTchebycheff
@@ -34,9 +34,9 @@ FINE = 4001
 """Points by which a front is known."""
 
 SWEEPS: dict[str, Callable[[tuple[float, float]], Weighting]] = {
-    "linear": lambda preference: Fixed(TASKS, preference),
+    "linear": lambda preference: Linear(TASKS, preference),
     "tchebycheff": lambda preference: Tchebycheff(TASKS, preference),
-    "stch": lambda preference: SmoothTchebycheff(TASKS, mu=0.02, form="plain", preferences=preference),
+    "stch": lambda preference: SmoothTchebycheff(TASKS, mu=0.04, form="plain", preference=preference),
     "mgda": lambda preference: MGDA(TASKS),
     "upgrad": lambda preference: UPGrad(TASKS),
 }

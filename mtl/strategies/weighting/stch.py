@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from mtl.functional.tchebycheff import smooth_tchebycheff
 from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.strategies.weighting.claims import Claim
 from mtl.strategies.weighting.epochs import Reference
-from mtl.strategies.weighting.vectors import Weights, vector
+from mtl.strategies.weighting.vectors import Weights, simplex
 
 
 class SmoothTchebycheff(Weighting):
@@ -25,7 +24,7 @@ class SmoothTchebycheff(Weighting):
         mu: the smaller, the nearer to the worst task alone.
         form: `log` or `plain`.
         warmup: epochs before the one in which n is measured.
-        preferences: lambda, by task name or in the order of the tasks; `None`: 1 each.
+        preference: lambda / T, on the simplex: by task name or in the order of the tasks; `None`: equal, lambda = 1.
 
     """
 
@@ -38,7 +37,7 @@ class SmoothTchebycheff(Weighting):
             Claim.STRONGLY_STATIONARY,
         }
     )
-    preferences: Tensor
+    scales: Tensor
 
     def __init__(
         self,
@@ -46,7 +45,7 @@ class SmoothTchebycheff(Weighting):
         mu: float = 1.0,
         form: Literal["log", "plain"] = "log",
         warmup: int = 4,
-        preferences: Weights | None = None,
+        preference: Weights | None = None,
     ) -> None:
         super().__init__(tasks)
         if not mu > 0:
@@ -55,15 +54,14 @@ class SmoothTchebycheff(Weighting):
             raise ValueError(f"`form` should be log or plain. Found '{form}'")
         self.mu, self.form = mu, form
         self.reference = Reference(len(self.tasks), warmup)
-        chosen = torch.ones(len(self.tasks)) if preferences is None else vector(self.tasks, preferences)
-        self.register_buffer("preferences", chosen)
+        self.register_buffer("scales", len(self.tasks) * simplex(self.tasks, preference))
 
     def forward(self, signals: Signals) -> Tensor:
         """K weights."""
-        losses, preferences = signals.losses.float(), self.preferences[signals.tasks]
+        losses, scales = signals.losses.float(), self.scales[signals.tasks]
         if self.form == "plain":
-            return smooth_tchebycheff(losses, preferences, self.mu)
+            return smooth_tchebycheff(losses, scales, self.mu)
         self.reference.update(signals)
         if signals.epoch <= self.reference.epoch:
-            return preferences / (len(losses) * losses)
-        return smooth_tchebycheff(self.reference.relative(signals).log(), preferences, self.mu) / losses
+            return scales / (len(losses) * losses)
+        return smooth_tchebycheff(self.reference.relative(signals).log(), scales, self.mu) / losses

@@ -3,32 +3,32 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from mtl.functional.tchebycheff import tchebycheff
 from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.strategies.weighting.claims import Claim
-from mtl.strategies.weighting.vectors import Weights, vector
+from mtl.strategies.weighting.vectors import Weights, simplex
 
 
 class Tchebycheff(Weighting):
     """lambda_i for the task with the largest lambda_i L_i, 0 for the rest; reaches concave fronts of trade-offs too.
 
+    It settles where all lambda_i L_i are equal, if there is such a point: the ray of the preference.
+
     Args:
         tasks: the run's tasks and their kinds.
-        preferences: lambda, by task name or in the order of the tasks; `None`: 1 each.
+        preference: lambda / T, on the simplex: by task name or in the order of the tasks; `None`: equal, lambda = 1.
 
     """
 
     claims: ClassVar = frozenset({Claim.CONVEX, Claim.PERMUTATION_EQUIVARIANT, Claim.SCALE_INVARIANT})
-    preferences: Tensor
+    scales: Tensor
 
-    def __init__(self, tasks: Mapping[str, str], preferences: Weights | None = None) -> None:
+    def __init__(self, tasks: Mapping[str, str], preference: Weights | None = None) -> None:
         super().__init__(tasks)
-        chosen = torch.ones(len(self.tasks)) if preferences is None else vector(self.tasks, preferences)
-        self.register_buffer("preferences", chosen)
+        self.register_buffer("scales", len(self.tasks) * simplex(self.tasks, preference))
 
     def forward(self, signals: Signals) -> Tensor:
         """K weights."""
-        return tchebycheff(signals.losses.float(), self.preferences[signals.tasks])
+        return tchebycheff(signals.losses.float(), self.scales[signals.tasks])

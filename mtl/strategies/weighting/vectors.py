@@ -9,8 +9,8 @@ from torch import Tensor
 Weights = Mapping[str, float] | Sequence[float]
 
 
-def vector(tasks: Sequence[str], weights: Weights, option: str = "weights") -> Tensor:
-    """T weights in the order of the tasks.
+def vector(tasks: Sequence[str], weights: Weights, field: str = "weights") -> Tensor:
+    """T weights in the order of the tasks; `field` is what the user calls them.
 
     Raises:
         ValueError: a task without a weight, a weight for a task that is not in the run, a wrong number of weights, a
@@ -19,22 +19,22 @@ def vector(tasks: Sequence[str], weights: Weights, option: str = "weights") -> T
     """
     if isinstance(weights, Mapping):
         if unknown := [name for name in weights if name not in tasks]:
-            raise ValueError(f"`{option}` should name tasks of the run: {', '.join(tasks)}. Found '{unknown[0]}'")
+            raise ValueError(f"`{field}` should name tasks of the run: {', '.join(tasks)}. Found '{unknown[0]}'")
         if missing := [name for name in tasks if name not in weights]:
-            raise ValueError(f"`{option}` should name every task of the run. Missing: {', '.join(missing)}")
+            raise ValueError(f"`{field}` should name every task of the run. Missing: {', '.join(missing)}")
         values = [weights[name] for name in tasks]
     else:
         values = list(weights)
         if len(values) != len(tasks):
             raise ValueError(
-                f"`{option}` should be one number a task ({', '.join(tasks)}). "
+                f"`{field}` should be one number a task ({', '.join(tasks)}). "
                 f"Found {len(values)} for {len(tasks)}: {values}"
             )
     for name, value in zip(tasks, values, strict=True):
         if not math.isfinite(value) or value < 0:
-            raise ValueError(f"`{option}` should be finite and not negative. Found {value} for task '{name}'")
+            raise ValueError(f"`{field}` should be finite and not negative. Found {value} for task '{name}'")
     if not any(values):
-        raise ValueError(f"`{option}` should have one above zero. Found all zero")
+        raise ValueError(f"`{field}` should have one above zero. Found all zero")
     return torch.tensor(values, dtype=torch.float32)
 
 
@@ -48,3 +48,19 @@ def leading(tasks: Sequence[str], leader: int, share: float) -> Tensor:
     weights = torch.full((T,), (1 - share) / (T - 1))
     weights[leader] = share
     return weights
+
+
+def simplex(tasks: Sequence[str], preference: Weights | None) -> Tensor:
+    """A preference: T numbers that are not negative and come to 1, in the order of the tasks; `None`: equal ones.
+
+    Raises:
+        ValueError: as `vector`, or they come to something else (by more than 1e-4).
+
+    """
+    if preference is None:
+        return torch.full((len(tasks),), 1 / len(tasks))
+    found = vector(tasks, preference, "preference")
+    total = float(found.sum())
+    if abs(total - 1) > 1e-4:
+        raise ValueError(f"`preference` should come to 1 over the tasks. Found {total:g}: {found.tolist()}")
+    return found / total
