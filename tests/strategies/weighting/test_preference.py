@@ -3,17 +3,21 @@
 import pytest
 import torch
 
+from mtl.errors import MtlError
 from mtl.strategies.weighting.base import Signals
+from mtl.strategies.weighting.epo import EPO
 from mtl.strategies.weighting.linear import Linear
 from mtl.strategies.weighting.stch import SmoothTchebycheff
 from mtl.strategies.weighting.tchebycheff import Tchebycheff
+from mtl.training.soundness import usable
 
 TASKS = {"a": "regression", "b": "tagging", "c": "classification"}
-HEAR = [Linear, Tchebycheff, SmoothTchebycheff]
+HEAR = [EPO, Linear, Tchebycheff, SmoothTchebycheff]
 
 
-def step(losses, tasks=None):
-    return Signals(torch.tensor(range(len(losses)) if tasks is None else tasks), torch.tensor(losses))
+def step(losses, tasks=None, gramian=None):
+    places = torch.tensor(range(len(losses)) if tasks is None else tasks)
+    return Signals(places, torch.tensor(losses), gramian=torch.eye(len(losses)) if gramian is None else gramian)
 
 
 @pytest.mark.parametrize("cls", HEAR)
@@ -53,3 +57,29 @@ def test_tchebycheff_weighs_the_task_that_is_worst_in_units_of_its_preference():
     assert weighting(step([1.0, 2.6, 1.5])).tolist() == pytest.approx([0, 0.6, 0])
     plain = SmoothTchebycheff(TASKS, mu=1e-3, form="plain", preference=[0.5, 0.2, 0.3])
     torch.testing.assert_close(plain(step([1.0, 2.6, 1.5])), weighting(step([1.0, 2.6, 1.5])))
+
+
+def test_epo_weighs_the_task_that_is_behind_its_preference():
+    weighting = EPO(TASKS, [0.5, 0.2, 0.3])
+    assert weighting(step([1.0, 2.4, 1.5])).tolist() == pytest.approx([1, 0, 0], abs=1e-6)
+    assert weighting(step([1.0, 2.6, 1.5])).tolist() == pytest.approx([0, 1, 0], abs=1e-6)
+    # of two tasks their part: 0.4 to 0.6
+    assert weighting(step([2.9, 2.0], [1, 2])).tolist() == pytest.approx([0, 1], abs=1e-6)
+
+
+def test_epo_takes_its_preference_where_there_is_no_solution_and_counts_it():
+    weighting = EPO(TASKS, [0.5, 0.2, 0.3])
+    with pytest.warns(UserWarning, match="EPO found no weights in a step and took its preference"):
+        found = weighting(step([1.0, 1.0], [2, 0], torch.full((2, 2), torch.nan)))
+    assert found.tolist() == pytest.approx([0.375, 0.625])
+    assert weighting.fallbacks == 1
+
+
+def test_epo_names_the_task_whose_loss_is_below_zero_or_whose_preference_is():
+    now = step([1.0, -2.0, 1.0])
+    with pytest.raises(MtlError, match=r"EPO has no finite weight for task b in step 0. .* b -2"):
+        usable(EPO(TASKS)(now), now, list(TASKS), "EPO")
+    with pytest.raises(ValueError, match=r"above 0 for every task under EPO. Found 0 for task 'c'"):
+        EPO(TASKS, [0.5, 0.5, 0.0])
+    with pytest.raises(ValueError, match=r"`tolerance` should be positive. Found 0"):
+        EPO(TASKS, tolerance=0)
