@@ -130,6 +130,34 @@ def test_front_draws_a_ray_for_fixed_weights_towards_the_heavier_task(record):
     assert ends == pytest.approx(np.array([[[60, 3], [60 + 20 / 3, 1]], [[60, 3], [80, 3 - 2 / 3]]]))
 
 
+def test_front_draws_the_rays_on_which_preference_times_loss_is_equal(record):
+    losses = [{"news": 0.2, "length": 0.9}, {"news": 0.6, "length": 0.4}, {"news": 0.5, "length": 0.5}]
+    written = ["[0.75, 0.25]", "{'length': 0.6, 'news': 0.4}", "None"]
+    for place, (found, preference) in enumerate(zip(losses, written, strict=True)):
+        more = {f"metrics.test/{task}/loss": loss for task, loss in found.items()}
+        record.add(0.5, 1.0 + place, weighting=f"epo{place}", **more, **{"params.weighting.preference": preference})
+    drawing = figure("front", record.frame, metric="loss")
+    (axes,) = drawing.axes
+    rays = [ray.get_xydata() for ray in by_gid(axes, "ray")]
+    assert texts(axes) == ["0.4 : 0.6", "0.75 : 0.25"]
+    assert len(rays) == 2
+    for (first, second), ray in zip([(0.4, 0.6), (0.75, 0.25)], rays, strict=True):
+        assert ray[0].tolist() == [0, 0]
+        assert first * ray[1, 0] == pytest.approx(second * ray[1, 1])
+        # as far as the axes go
+        assert max(ray[1, 0] / axes.get_xlim()[1], ray[1, 1] / axes.get_ylim()[1]) == pytest.approx(1)
+    assert axes.get_xlim()[0] == axes.get_ylim()[0] == 0
+    assert axes.get_xlim()[1] > 0.6 * 1.04
+    assert "rays: preference times loss is equal for both" in drawing.get_label()
+
+
+def test_front_draws_the_rays_of_preferences_between_scores_as_those_of_fixed_weights(record):
+    for news, length, preference in ((0.8, 3.0, "[0.75, 0.25]"), (0.6, 1.0, "[0.25, 0.75]")):
+        record.add(news, length, weighting=f"epo{news}", **{"params.weighting.preference": preference})
+    ends = np.array([ray.get_xydata() for ray in by_gid(figure("front", record.frame).axes[0], "ray")])
+    assert ends == pytest.approx(np.array([[[60, 3], [60 + 20 / 3, 1]], [[60, 3], [80, 3 - 2 / 3]]]))
+
+
 def test_ranks_stand_where_demsar_puts_them(record):
     scores = {"a": [0.9, 0.8, 0.9], "b": [0.7, 0.9, 0.7], "c": [0.5, 0.5, 0.5], "d": [0.1, 0.1, 0.5]}
     for weighting, values in scores.items():

@@ -1,5 +1,6 @@
 """Two tasks' scores against each other: runs, means of configurations, and those that no other dominates."""
 
+import ast
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,13 +12,14 @@ from matplotlib.figure import Figure
 from mtl.errors import MtlError
 from mtl.functional.pareto import front
 from mtl.reporting.baselines import is_baseline
-from mtl.reporting.columns import Record
+from mtl.reporting.columns import Record, tasks_of
 from mtl.reporting.figures.asked import Asked, number, say
 from mtl.reporting.figures.curves import BANDS
 from mtl.reporting.figures.style import COLOURS, DASHES, MARKERS, legend, looks
 from mtl.reporting.table import Column
 
 FIXED = ("fixed.Fixed", "equal.Equal")
+"""Weightings without a preference whose weights stay."""
 Means = Mapping[tuple[str, ...], np.ndarray]
 
 
@@ -65,7 +67,7 @@ def draw(asked: Asked, figure: Figure) -> str:
         "pale: runs, strong: means" + (f", bars: {BANDS[asked.band]}" if several else ""),
         f"line: joins the {number(len(best), 'mean')} that no other dominates",
         *(["dashed: mean of the single-task runs"] if alone else []),
-        *(["rays: fixed weights, from the worst of both means, axes scaled to the means"] if rays else []),
+        *([rays] if rays else []),
     ]
     return "; ".join(parts)
 
@@ -107,30 +109,56 @@ def _alone(asked: Asked, axes: Axes, columns: Sequence[Column]) -> bool:
     return bool(prompts)
 
 
-def _rays(asked: Asked, axes: Axes, columns: Sequence[Column], means: Means) -> bool:
-    """A ray for each pair of fixed weights, from the worst of both means towards more of the task that weighs more.
+def _rays(asked: Asked, axes: Axes, columns: Sequence[Column], means: Means) -> str:
+    """Rays of the preferences and fixed weights of the runs shown, and what they are; empty where there are none.
 
-    The weights are those that the runs recorded: the same numbers as in their parameters, however those are written.
+    Between two losses, from zero: where preference times loss is equal for both, as EPO and Tchebycheff want it. Else
+    from the worst of both means, towards more of the task that weighs more.
     """
-    means_N2 = np.array(list(means.values()))
-    signs_2 = np.array([1 if column.direction == "max" else -1 for column in columns])
-    span_2 = np.ptp(means_N2, axis=0)
-    if len(means_N2) < 2 or not span_2.all():
-        return False
-    worst_2 = (means_N2 * signs_2).min(axis=0) * signs_2
-    pairs = set()
-    for record in (asked.groups[name][0] for name in means):
-        if str(record.get("params.weighting._target_")).endswith(FIXED):
-            pair_2 = np.array([record.get(f"metrics.train/{c.task}/weight", np.nan) for c in columns], dtype=float)
-            if pair_2.min() >= 0 and pair_2.sum() > 0:
-                pairs.add(tuple(np.round(pair_2 / pair_2.sum(), 4).tolist()))
+    pairs = sorted({pair for name in means if (pair := _pair(asked.groups[name][0], columns))})
+    losses = all(column.key.endswith("/loss") for column in columns)
+    if losses and pairs:
+        right, top = 1.05 * axes.get_xlim()[1], 1.05 * axes.get_ylim()[1]
+        axes.set(xlim=(0, right), ylim=(0, top))
+        slopes = [(1 / first, 1 / second) for first, second in pairs if first and second]
+        starts_2 = np.zeros(2)
+        ends = [np.array(slope) * min(right / slope[0], top / slope[1]) for slope in slopes]
+        pairs = [pair for pair in pairs if all(pair)]
+        said = "rays: preference times loss is equal for both"
+    else:
+        means_N2 = np.array(list(means.values()))
+        signs_2 = np.array([1 if column.direction == "max" else -1 for column in columns])
+        span_2 = np.ptp(means_N2, axis=0)
+        if len(means_N2) < 2 or not span_2.all():
+            return ""
+        starts_2 = (means_N2 * signs_2).min(axis=0) * signs_2
+        ends = [starts_2 + signs_2 * span_2 * np.array(pair) / max(pair) for pair in pairs]
+        said = "rays: preferences or fixed weights, from the worst of both means, axes scaled to the means"
     limits = axes.get_xlim(), axes.get_ylim()
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.4}
-    for pair in sorted(pairs):
-        end_2 = worst_2 + signs_2 * span_2 * np.array(pair) / max(pair)
-        axes.plot(*np.stack([worst_2, end_2]).T, color="0.8", linewidth=0.7, zorder=0, gid="ray")
+    for pair, end_2 in zip(pairs, ends, strict=True):
+        axes.plot(*np.stack([starts_2, end_2]).T, color="0.8", linewidth=0.7, zorder=0, gid="ray")
         at = (float(end_2[0]), float(end_2[1]))
         text, size = f"{pair[0]:g} : {pair[1]:g}", 5.5
         axes.annotate(text, at, (2, 2), textcoords="offset points", fontsize=size, color="0.45", bbox=box, zorder=1)
     axes.set(xlim=limits[0], ylim=limits[1])
-    return bool(pairs)
+    return said if pairs else ""
+
+
+def _pair(record: Record, columns: Sequence[Column]) -> tuple[float, float] | None:
+    """The two tasks' shares of a preference, or of fixed weights; they come to 1.
+
+    Fixed weights are those that the run recorded: the same numbers as in its parameters, however those are written.
+    """
+    if isinstance(written := record.get("params.weighting.preference"), str) and written != "None":
+        preference = ast.literal_eval(written)
+        by_task = preference if isinstance(preference, dict) else dict(zip(tasks_of(record), preference, strict=True))
+        pair = [float(by_task[str(column.task)]) for column in columns]
+    elif str(record.get("params.weighting._target_")).endswith(FIXED):
+        pair = [float(record.get(f"metrics.train/{column.task}/weight", np.nan)) for column in columns]
+    else:
+        return None
+    if not (min(pair) >= 0 and sum(pair) > 0):
+        return None
+    first = round(pair[0] / sum(pair), 4)
+    return first, round(1 - first, 4)
