@@ -25,12 +25,8 @@ class Mixed(Composition):
             labels = visits(self.quota, rates, steps, order, generator).repeat_interleave(self.rows)
         else:
             counts = self.quota.draw(rates, steps * self.rows).tolist()
-            labels = arrange(self.row_keys(counts, order, generator))
+            labels = arrange(order.keys(counts, generator))
         return cut(labels, steps, len(self.sizes))
-
-    def row_keys(self, counts: list[int], order: Order, generator: torch.Generator) -> list[Tensor]:
-        """The key of each row."""
-        return order.keys(counts, generator)
 
 
 def cut(labels: Tensor, steps: int, num_tasks: int) -> Tensor:
