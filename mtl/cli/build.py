@@ -23,6 +23,7 @@ from mtl.strategies.transform.base import Transform
 from mtl.strategies.transform.none import Identity
 from mtl.strategies.weighting.adjusted import Reduction, adjusted
 from mtl.strategies.weighting.base import Weighting
+from mtl.training.budget import Budget, Meter
 from mtl.training.gradients import Where
 from mtl.training.loaders import StepLoader
 from mtl.training.module import MakeOptimizer, MultiTaskModule
@@ -44,6 +45,7 @@ class Run:
     plan: Plan
     module: MultiTaskModule
     loader: StepLoader
+    meter: Meter
     baseline_keys: Mapping[str, str]
 
 
@@ -80,12 +82,14 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
     prompt: Prompt = instantiate("prompt", config["prompt"])
     loaded, vocabulary, announced = prepare(config, specs, prompt)
     tasks = {name: rows.task for name, rows in loaded.items()}
+    budget = make_budget(config)
     plan: Plan = instantiate(
         "switching",
         {field: value for field, value in config["switching"].items() if field != "task"},
         sizes={name: len(rows.rows["train"]) for name, rows in loaded.items()},
         batch_size=config["batch_size"],
-        steps=config["steps"],
+        steps=int(budget.amount) if budget.unit == "steps" else None,
+        rows=int(budget.amount) if budget.unit == "rows" else None,
         seed=config["seed"],
     )
     payload = {
@@ -100,7 +104,7 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         tasks,
         make_weighting(config, kinds),
         make_optimizer(config),
-        config["steps"],
+        plan.steps,
         payload,
         config["gradients"],
         make_transform(config, kinds),
@@ -114,7 +118,20 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         )
     keys = {name: baseline_key(config, name, reads_tokens(config), specs[name].source.key) for name in tasks}
     loader = StepLoader(announced, plan, config["seed"])
-    return Run(announced, prompt, vocabulary, plan, module, loader, keys)
+    meter = Meter(loader, budget, module.model.trunk)
+    return Run(announced, prompt, vocabulary, plan, module, loader, meter, keys)
+
+
+def make_budget(config: Config) -> Budget:
+    """The length of a run: its steps, or the one amount that is given in another unit; MtlError for two."""
+    given: dict[Any, Any] = {unit: amount for unit, amount in config["budget"].items() if amount is not None}
+    if len(given) > 1:
+        raise MtlError(f"budget should be given in one unit. Found {choices(given).replace(' or ', ' and ')}")
+    for unit, amount in given.items():
+        if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 < amount < float("inf"):
+            raise MtlError(f"budget.{unit} should be a positive number. Found {amount!r}")
+        return Budget(unit, amount)
+    return Budget("steps", config["steps"])
 
 
 def make_weighting(config: Config, kinds: Mapping[str, str]) -> Weighting:
@@ -218,9 +235,10 @@ WHOLE = {
 
 def check(config: Config) -> None:
     """Find wrong values that no constructor would see; MtlError names the field."""
+    budget = make_budget(config)
     for field, least in WHOLE.items():
         value = reduce(lambda node, part: node[part], field.split("."), config)
-        if value is None and field == "trainer.threads":
+        if value is None and (field == "trainer.threads" or (field == "steps" and budget.unit != "steps")):
             continue
         if not isinstance(value, int) or value < least:
             raise MtlError(f"{field} should be a whole number of at least {least}. Found {value!r}")

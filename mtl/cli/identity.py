@@ -12,6 +12,12 @@ INERT = {"tracking": (), "trainer": ("progress",), "experiment": (), "again": ()
 """Parts of a configuration that can't change a result: a whole group, or fields of one."""
 
 
+def effective(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The configuration without `steps` where the budget is in another unit: it has no effect then."""
+    given = any(amount is not None for amount in config["budget"].values())
+    return {**config, "steps": None} if given else config
+
+
 def digest(value: Any) -> str:
     """16 hexadecimal digits of a SHA-256 over plain data."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
@@ -27,7 +33,7 @@ def run_key(config: Mapping[str, Any], sources: Sequence[str]) -> str:
     """
     kept = {
         group: {field: value for field, value in node.items() if field not in INERT[group]} if group in INERT else node
-        for group, node in config.items()
+        for group, node in effective(config).items()
         if INERT.get(group) != ()
     }
     return digest([mtl.__version__, kept, list(sources), *code_of(kept)])
@@ -35,8 +41,8 @@ def run_key(config: Mapping[str, Any], sources: Sequence[str]) -> str:
 
 def baseline_key(config: Mapping[str, Any], task: str, per_token: bool, source: str) -> str:
     """Equal for a run and the single-task run it may be measured against: all but switching, weighting, other tasks."""
-    shared = ("prompt", "trunk", "head", "optimizer", "data", "seed", "steps", "batch_size", "selection")
-    kept = {field: config[field] for field in shared}
+    shared = ("prompt", "trunk", "head", "optimizer", "data", "seed", "steps", "budget", "batch_size", "selection")
+    kept = {field: effective(config)[field] for field in shared}
     precision = {field: config["trainer"][field] for field in ("precision", "gradient_clip_val")}
     every = config["eval_every"] if config["selection"] == "best" else None
     own = code_of([kept, config["tasks"][task]])

@@ -16,7 +16,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mtl.cli.build import Run, build, check, make_specs
 from mtl.cli.describe import data_report, examples, flat, run_name, say, tags
-from mtl.cli.identity import run_key
+from mtl.cli.identity import effective, run_key
 from mtl.cli.singles import tell_baselines
 from mtl.cli.sweep import DONE, KNOWN, is_watched, parent_of
 from mtl.cli.validations import Validations
@@ -56,6 +56,7 @@ def run_once(
         validations: is told of each validation, and keeps them.
         words: the overrides that made the configuration, recorded as the command that repeats the run.
     """
+    config = effective(config)
     check(config)
     _settle(config)
     tracking = config["tracking"]
@@ -91,14 +92,16 @@ def run_once(
     )
     predictions = Predictions(folder / "predictions")
     told = [TellPlan(run.plan)] if run.plan.rate.adaptive else []
-    callbacks: list[Callback] = [*told, Record(recorder, tracking["every"]), predictions, validations]
+    record = Record(recorder, tracking["every"], run.meter)
+    callbacks: list[Callback] = [*told, run.meter, record, predictions, validations]
     if config["trainer"]["progress"] and not is_watched(sweep):
-        callbacks.append(Progress(name, config["steps"]))
-    trainer = make_trainer(config, callbacks, folder)
+        callbacks.append(Progress(name, run.plan.steps))
+    trainer = make_trainer(config, run.plan.steps, callbacks, folder)
     began = time.perf_counter()
     with at_work(folder), recorder:
         _describe(recorder, config, run)
-        checkpoint = _train(config, run, trainer, folder)
+        checkpoint = _train(config, run, trainer, folder, validations)
+        recorder.text(run.meter.page(), "budget.md")
         trainer.test(run.module, EvaluationLoader(run.tasks, "test"), verbose=False)
         if tracking["model"]:
             record_model(recorder, checkpoint, examples(run))
@@ -136,9 +139,9 @@ def _settle(config: Config) -> None:
     pl.seed_everything(config["seed"], workers=True, verbose=False)
 
 
-def make_trainer(config: Config, callbacks: list[Callback], folder: Path) -> pl.Trainer:
-    """Lightning's trainer for one run of `steps` steps; what it refuses becomes one line."""
-    options, steps = config["trainer"], config["steps"]
+def make_trainer(config: Config, steps: int | None, callbacks: list[Callback], folder: Path) -> pl.Trainer:
+    """Lightning's trainer for one run of `steps` steps, if they are known; what it refuses becomes one line."""
+    options, every = config["trainer"], config["eval_every"]
     checkpoints = folder / "checkpoints"
     best = ModelCheckpoint(
         folder / "checkpoints", "best", monitor="val/score", mode="max", enable_version_counter=False
@@ -155,9 +158,9 @@ def make_trainer(config: Config, callbacks: list[Callback], folder: Path) -> pl.
             precision=options["precision"],
             gradient_clip_val=options["gradient_clip_val"],
             deterministic="warn" if options["deterministic"] else False,
-            max_steps=steps,
+            max_steps=-1 if steps is None else steps,
             max_epochs=1,
-            val_check_interval=min(config["eval_every"], steps),
+            val_check_interval=every if steps is None else min(every, steps),
             num_sanity_val_steps=0,
             logger=False,
             callbacks=[*callbacks, *kept],
@@ -189,16 +192,16 @@ def _describe(recorder: Recorder, config: Config, run: Run) -> None:
         recorder.dataset(task, corpus.digest, "train/val/test", f"{len(corpus)} rows")
 
 
-def _train(config: Config, run: Run, trainer: pl.Trainer, folder: Path) -> Path:
+def _train(config: Config, run: Run, trainer: pl.Trainer, folder: Path, validations: Validations) -> Path:
     """Fit, and put the selected weights into the module; the checkpoint that holds them."""
     validation = EvaluationLoader(run.tasks, "val")
     try:
-        trainer.fit(run.module, run.loader, validation, ckpt_path=from_latest(folder, config["steps"]))
+        trainer.fit(run.module, run.loader, validation, ckpt_path=from_latest(folder, run.plan.steps))
     except SystemExit:
         if trainer.interrupted:  # Lightning answers Ctrl-C by leaving with code 1
             raise KeyboardInterrupt from None
         raise
-    if config["steps"] % min(config["eval_every"], config["steps"]):
+    if not validations.history or validations.history[-1][0] != trainer.global_step:
         trainer.validate(run.module, validation, verbose=False)
     (folder / "checkpoints" / f"{LATEST}.ckpt").unlink(missing_ok=True)
     checkpoint = folder / "checkpoints" / f"{config['selection']}.ckpt"
@@ -209,12 +212,13 @@ def _train(config: Config, run: Run, trainer: pl.Trainer, folder: Path) -> Path:
     return checkpoint
 
 
-def from_latest(folder: Path, steps: int) -> Path | None:
+def from_latest(folder: Path, steps: int | None) -> Path | None:
     """The checkpoint to go on from, where an earlier process left one."""
     latest = folder / "checkpoints" / f"{LATEST}.ckpt"
     if not latest.exists():
         return None
-    say(f"going on from step {torch.load(latest, weights_only=True)['global_step']} of {steps}")
+    of = "" if steps is None else f" of {steps}"
+    say(f"going on from step {torch.load(latest, weights_only=True)['global_step']}{of}")
     return latest
 
 
@@ -227,5 +231,5 @@ def _scores(config: Config, run: Run, trainer: pl.Trainer, recorder: Recorder) -
         baselines = known_baselines(recorder.store, run.baseline_keys, metrics)
         gain = run_delta_m(scores, baselines, {name: task.higher_is_better for name, task in tasks.items()})
         if gain is not None:
-            recorder.metrics({"test/delta_m": gain}, config["steps"])
+            recorder.metrics({"test/delta_m": gain}, trainer.global_step)
     return scores

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mtl.functional.gramian import unit
 from mtl.tracking.recorder import Recorder
+from mtl.training.budget import Meter
 from mtl.training.loaders import StepLoader
 from mtl.training.module import MultiTaskModule
 
@@ -22,10 +23,11 @@ class Record(Callback):
     Args:
         recorder: the run.
         every: steps to a point of the training curves; 1 keeps each step.
+        meter: of what the run uses, which is recorded at its end.
     """
 
-    def __init__(self, recorder: Recorder, every: int) -> None:
-        self.recorder, self.every = recorder, every
+    def __init__(self, recorder: Recorder, every: int, meter: Meter | None = None) -> None:
+        self.recorder, self.every, self.meter = recorder, every, meter
         self._began = 0.0
         self._rates: list[float] = []
         self._training_seconds, self._timed_steps = 0.0, 0
@@ -83,6 +85,8 @@ class Record(Callback):
                 values[f"train/{name}/steps_skipped"] = float(count)
         values["weighting/fallbacks"] = float(pl_module.weighting.fallbacks)
         values["time/step_ms"] = 1000 * self._training_seconds / max(self._timed_steps, 1)
+        if self.meter is not None:
+            values |= self.meter.points()
         self.recorder.metrics(values, trainer.global_step)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from mtl.strategies.switching.plan import Plan
+from mtl.training.loaders import StepLoader
 from mtl.training.module import MultiTaskModule
 
 
@@ -37,10 +38,12 @@ class TellPlan(Callback):
             names = list(pl_module.tasks)
             counts = [len(batch.tasks[names[place]].targets) for place in told.tasks.tolist()]
             rows = torch.tensor(counts, dtype=torch.float64)
-            seconds = time.perf_counter() - self._began
-            self.plan.tally.add(
-                told.tasks, told.losses if told.plain is None else told.plain, rows, seconds, told.gramian
-            )
+            losses = told.losses if told.plain is None else told.plain
+            loader, work = trainer.train_dataloader, None
+            if isinstance(loader, StepLoader):
+                tokens = [loader.tokens[names[place]] for place in told.tasks.tolist()]
+                work = torch.tensor(tokens, dtype=torch.float64)
+            self.plan.tally.add(told.tasks, losses, rows, time.perf_counter() - self._began, told.gramian, work)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tell the scores, higher is better."""

@@ -1,5 +1,6 @@
 """Batches for training, as the switching plans them, and for evaluation, each row once."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,8 +8,12 @@ from typing import Any
 import numpy as np
 
 from mtl.data.batch import Announced, Batch, collate
+from mtl.errors import MtlError
 from mtl.strategies.switching.plan import Plan
 from mtl.training.stream import RowStream
+
+ENDLESS = 10**9
+"""Steps of a run whose length is given in another unit: who measures that ends it."""
 
 
 class StepLoader:
@@ -23,25 +28,55 @@ class StepLoader:
     """
 
     def __init__(self, tasks: Mapping[str, Announced], plan: Plan, seed: int, rank: int = 0, world: int = 1) -> None:
-        self.tasks, self.plan, self.steps = tasks, plan, plan.steps
+        self.tasks, self.plan, self.steps = tasks, plan, ENDLESS if plan.steps is None else plan.steps
         self.rank, self.world = rank, world
         self.streams = {
             name: RowStream(task.labelled.rows["train"], task.inputs.lengths, plan.batch_size, seed)
             for name, task in tasks.items()
         }
         self.step = 0
-        self.drawn: Counter[str] = Counter()
+        self.used: dict[str, Counter[str]] = {
+            unit: Counter(dict.fromkeys(tasks, 0)) for unit in ("steps", "rows", "tokens", "places")
+        }
+        """Steps that each task took part in, its rows, its tokens without padding, and its part (by tokens) of the
+        places of all batches: what the trunk reads, padding included."""
+        self.tokens: Mapping[str, int] = {}
+        """Of each task in the last step."""
+        self.asked = 0.0
+        """When the last step was asked for, by `time.perf_counter`."""
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[Batch]:
         while self.step < self.steps:
-            plan = self.plan.rows(self.step)
-            rows = {name: self._mine(self.streams[name].take(self.drawn[name], count)) for name, count in plan.items()}
+            self.asked = time.perf_counter()
+            try:
+                plan = self.plan.rows(self.step)
+            except ValueError as error:  # a rate that was asked for something new
+                raise MtlError(f"switching: {error}") from error
+            rows = {name: self.streams[name].take(self.drawn[name], count) for name, count in plan.items()}
+            mine = {name: self._mine(found) for name, found in rows.items()}
+            batch = collate({name: found for name, found in mine.items() if len(found)}, self.tasks)
             self.step += 1
-            self.drawn.update(plan)
-            yield collate({name: found for name, found in rows.items() if len(found)}, self.tasks)
+            self._count(rows, batch.ids.numel() * self.world)
+            yield batch
+
+    @property
+    def drawn(self) -> Counter[str]:
+        """Rows of each task so far."""
+        return self.used["rows"]
+
+    def _count(self, rows: Mapping[str, np.ndarray], places: int) -> None:
+        self.tokens = {name: int(self.tasks[name].inputs.lengths[found].sum()) for name, found in rows.items()}
+        left, whole = places, sum(self.tokens.values())
+        for name, found in rows.items():  # whole numbers that sum to the places
+            part = left * self.tokens[name] // whole
+            left, whole = left - part, whole - self.tokens[name]
+            self.used["steps"][name] += 1
+            self.used["rows"][name] += len(found)
+            self.used["tokens"][name] += self.tokens[name]
+            self.used["places"][name] += part
 
     def _mine(self, rows: np.ndarray) -> np.ndarray:
         """Sorted, as the batch's distinct inputs are: tasks that share rows then read them without a gather."""
@@ -54,12 +89,14 @@ class StepLoader:
         return self.drawn[largest] // len(self.streams[largest].rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """The step reached, the rows drawn, and the plan."""
-        return {"step": self.step, "drawn": dict(self.drawn), "plan": self.plan.state_dict()}
+        """The step reached, what each task had, and the plan."""
+        used = {unit: dict(counts) for unit, counts in self.used.items()}
+        return {"step": self.step, "used": used, "plan": self.plan.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
-        self.step, self.drawn = state["step"], Counter(state["drawn"])
+        self.step = state["step"]
+        self.used = {unit: Counter(counts) for unit, counts in state["used"].items()}
         self.plan.load_state_dict(state["plan"])
 
 

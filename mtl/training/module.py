@@ -34,7 +34,7 @@ class MultiTaskModule(pl.LightningModule):
         tasks: the tasks of the run, in its order.
         weighting: losses to weights.
         make_optimizer: parameter groups to an optimiser.
-        steps: optimiser steps of the run.
+        steps: optimiser steps of the run; `None`: its length is given in another unit, and `used` says how much of it.
         payload: what a checkpoint carries beside the weights, as plain data (configuration, vocabulary, tasks).
         gradients: where the Gramian is taken for a weighting that needs one: over the `shared` parameters, at the
             trunk's `features` for tasks that share their rows, over its `last_layer`, or over those of a `prompt`.
@@ -50,7 +50,7 @@ class MultiTaskModule(pl.LightningModule):
         tasks: Mapping[str, Task],
         weighting: Weighting,
         make_optimizer: MakeOptimizer,
-        steps: int,
+        steps: int | None,
         payload: Mapping[str, Any],
         gradients: Where = "shared",
         transform: Transform | None = None,
@@ -75,6 +75,8 @@ class MultiTaskModule(pl.LightningModule):
         self._place = {name: place for place, name in enumerate(tasks)}
         self._scores: dict[str, dict[str, MetricCollection]] = {}
         self._losses: dict[str, dict[str, MeanMetric]] = {}
+        self.used = 0.0
+        """Share of the run's length that is used, from who measures it; read where `steps` is `None`."""
         self.gramian: tuple[list[str], Tensor] | None = None
         """Tasks and Gramian of the last step, where the weighting took one."""
         self.told: Signals | None = None
@@ -135,7 +137,7 @@ class MultiTaskModule(pl.LightningModule):
 
     def _signals(self, batch: Batch, losses_K: Tensor) -> Signals:
         places = torch.tensor([self._place[name] for name in batch.tasks], device=losses_K.device)
-        told = Signals(places, losses_K, self.global_step, self.steps, self._epoch())
+        told = Signals(places, losses_K, self.global_step, self.steps, self._epoch(), used=self.used)
         if self.transform is None:
             return told
         losses, slopes = self.transform.slopes(places, told.losses)

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from mtl.training.loaders import EvaluationLoader
+from mtl.training.module import MultiTaskModule
 
 
 class Progress(Callback):
@@ -18,13 +19,14 @@ class Progress(Callback):
 
     Args:
         name: of the run.
-        steps: of the training.
+        steps: of the training; `None`: its length is given in another unit, and percents of it are shown.
         every: steps between two updates.
         quiet_seconds: between two lines, where there is no terminal.
     """
 
-    def __init__(self, name: str, steps: int, every: int = 10, quiet_seconds: float = 20) -> None:
-        self.name, self.steps, self.every, self.quiet_seconds = name, steps, every, quiet_seconds
+    def __init__(self, name: str, steps: int | None, every: int = 10, quiet_seconds: float = 20) -> None:
+        self.name, self.every, self.quiet_seconds = name, every, quiet_seconds
+        self.unit, self.total = ("step", steps) if steps is not None else ("percent", 100)
         self.console = Console(stderr=True)
         self.live = self.console.is_terminal
         self._bar: Bar | None = None
@@ -52,12 +54,14 @@ class Progress(Callback):
 
     def on_train_start(self, *_: Any) -> None:
         """Begin."""
-        self._begin("step", self.steps)
+        self._begin(self.unit, self.total)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Count."""
         if trainer.global_step % self.every == 0:
-            self._at(trainer.global_step, "step", self.steps)
+            assert isinstance(pl_module, MultiTaskModule)
+            done = trainer.global_step if self.unit == "step" else int(100 * min(pl_module.used, 1.0))
+            self._at(done, self.unit, self.total)
 
     def on_train_end(self, *_: Any) -> None:
         """End."""

@@ -12,18 +12,25 @@ class Progress:
 
     Args:
         step: optimiser steps before it.
-        steps: optimiser steps of the run.
-        rows: rows of the run, all tasks together.
+        steps: optimiser steps of the run; `None`: its length is given in another unit.
+        rows: rows of the run, all tasks together; `None`: not known in advance.
+        used: share of its length that the run has used, where that is not given in steps.
     """
 
     step: int
-    steps: int
-    rows: int
+    steps: int | None
+    rows: int | None
+    used: float = 0.0
 
     @property
     def done(self) -> float:
         """Share of the run that is done, 0 to 1 at its last step."""
-        return self.step / max(self.steps - 1, 1)
+        return self.used if self.steps is None else self.step / max(self.steps - 1, 1)
+
+    @property
+    def gone(self) -> float:
+        """The same, not quite 1 at its last step: by it the run is cut into parts of equal length."""
+        return self.used if self.steps is None else self.step / self.steps
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Feedback:
         rates: T shares that the block was planned with.
         losses: T mean training losses.
         rows: T rows.
-        seconds: T seconds of step time; a step of several tasks is shared by their rows.
+        seconds: T seconds of step time; a step of several tasks is shared by their tokens.
         scores: T primary validation scores, higher is better (errors come negated), of the last validation.
         gramian: T x T mean inner products of task gradients, where steps took them.
     """
@@ -64,7 +71,15 @@ class Tally:
         self._gramian = torch.zeros(self.num_tasks, self.num_tasks)
         self._pairs = torch.zeros(self.num_tasks, self.num_tasks)
 
-    def add(self, places: Tensor, losses: Tensor, rows: Tensor, seconds: float, gramian: Tensor | None = None) -> None:
+    def add(
+        self,
+        places: Tensor,
+        losses: Tensor,
+        rows: Tensor,
+        seconds: float,
+        gramian: Tensor | None = None,
+        work: Tensor | None = None,
+    ) -> None:
         """A step of K tasks.
 
         Args:
@@ -73,14 +88,16 @@ class Tally:
             rows: K rows (float64, CPU).
             seconds: of the step.
             gramian: K x K, where the step took one.
+            work: K numbers (float64, CPU) in proportion to which the tasks share the seconds; `None`: the rows.
         """
+        work = rows if work is None else work
         if self._losses.device != losses.device:
             self._losses, self._seen = self._losses.to(losses.device), self._seen.to(losses.device)
         self._losses[places] += losses
         self._seen[places] += 1
         here = places.cpu()
         self._rows[here] += rows
-        self._seconds[here] += seconds * rows / rows.sum()
+        self._seconds[here] += seconds * work / work.sum()
         if gramian is not None:
             self._gramian[here[:, None], here] += gramian.float().cpu()
             self._pairs[here[:, None], here] += 1

@@ -24,37 +24,53 @@ class Plan:
     Args:
         sizes: training rows of each task of the run, in its order.
         batch_size: rows of each task in a step that all tasks share alike.
-        steps: optimiser steps of the run.
+        steps: optimiser steps of the run; `None`: its length is given in another unit, and `done` is told as it goes.
         seed: of random orders.
         composition: what stands together in a step.
         order: how the units of a block follow each other.
         rate: each task's share.
         block: steps of a block, at least; an order of visits makes it a whole number of rounds, and one that spans the
             run makes it the run.
+        rows: length of the run in rows of all tasks, where `steps` is `None`. If every step has as many, that is a
+            number of steps, the last of which reaches it.
     """
 
     def __init__(
         self,
         sizes: Mapping[str, int],
         batch_size: int,
-        steps: int,
+        steps: int | None,
         seed: int,
         composition: Callable[..., Composition],
         order: Callable[..., Order],
         rate: Callable[..., Rate],
         block: int = 100,
+        rows: int | None = None,
     ) -> None:
         for name, value in (("batch_size", batch_size), ("steps", steps), ("block", block)):
-            if value < 1:
+            if value is not None and value < 1:
                 raise ValueError(f"`{name}` should be at least 1. Found {value}")
-        self.sizes, self.batch_size, self.steps, self.seed = dict(sizes), batch_size, steps, seed
+        self.sizes, self.batch_size, self.seed = dict(sizes), batch_size, seed
         self.composition = composition(self.sizes, batch_size)
         self.order = order(self.composition.names)
         self.rate = rate(self.sizes)
-        if self.order.length > steps:
+        if rows is not None and rows < self.composition.rows:
+            raise ValueError(f"`rows` should be at least the {self.composition.rows} of a step. Found {rows}")
+        if steps is None and rows is not None and self.composition.steady:
+            steps = -(-rows // self.composition.rows)
+        self.steps = steps
+        """Of the run; `None` where they are not known in advance."""
+        self.total_rows = rows if steps is None else steps * self.composition.rows
+        self.done = 0.0
+        """Share of the run that is done, from who measures it; not read where `steps` is known."""
+        if steps is not None and self.order.length > steps:
             raise ValueError(f"`length` should be at most the run's {steps} steps. Found {self.order.length}")
         length = self.order.length * len(self.composition.names) if self.order.visits else 1
-        self.block = steps if self.order.whole_run else -(-block // length) * length
+        self.block = -(-block // length) * length
+        if self.order.whole_run:
+            if steps is None:
+                raise ValueError("`order` plans the whole run at once: its length should be in steps or rows")
+            self.block = steps
         self.tally = Tally(len(self.sizes))
         self.retired: set[str] = set()
         self.planned: Counter[str] = Counter(dict.fromkeys(self.sizes, 0))
@@ -67,17 +83,23 @@ class Plan:
         self.check()
 
     def check(self) -> None:
-        """Ask a rate that knows the run in advance for all of it: what it can't answer is found before training."""
-        if not self.rate.adaptive:
-            for step in range(0, self.steps, self.block):
-                shares(self.rate, self._progress(step), self.sizes)
+        """Ask a rate that knows the run in advance for all of it: what it can't answer is found before training.
+
+        Where the steps are not known, it is asked for each hundredth of the run, as if that were a block.
+        """
+        if self.rate.adaptive:
+            return
+        for step in range(0, 101 * self.block if self.steps is None else self.steps, self.block):
+            self.done = step / (100 * self.block)
+            shares(self.rate, self._progress(step), self.sizes)
+        self.done = 0.0
 
     def rows(self, step: int) -> dict[str, int]:
         """Rows of each task in this step; tasks that are absent are left out. Blocks are asked for in their turn."""
         block, place = divmod(step, self.block)
         if block == self._at + 1:
             self._begin(block)
-        if block != self._at or not 0 <= step < self.steps:
+        if block != self._at or step < 0 or (self.steps is not None and step >= self.steps):
             raise ValueError(f"`step` should be in block {self._at} or the next, of {self.steps} steps. Found {step}")
         return {name: count for name, count in zip(self.sizes, self._table[place], strict=True) if count}
 
@@ -87,7 +109,7 @@ class Plan:
         return max(self._at, 0) * self.block
 
     def _progress(self, step: int) -> Progress:
-        return Progress(step, self.steps, self.steps * self.composition.rows)
+        return Progress(step, self.steps, self.total_rows, min(self.done, 1.0))
 
     def _begin(self, block: int) -> None:
         if block and self.rate.adaptive:
@@ -97,7 +119,7 @@ class Plan:
         self._lay_out(block)
 
     def _lay_out(self, block: int) -> None:
-        steps = min(self.block, self.steps - block * self.block)
+        steps = self.block if self.steps is None else min(self.block, self.steps - block * self.block)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + block)
         table = self.composition.deal(self.rates, steps, self.order, generator)
         self._table, self._at = table.tolist(), block

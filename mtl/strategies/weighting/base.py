@@ -19,24 +19,32 @@ class Signals:
         tasks: K positions of the step's tasks in the run's list of tasks (long).
         losses: K task losses, detached, after the transform where there is one.
         step: optimiser steps taken so far.
-        total_steps: optimiser steps the run will take.
+        total_steps: optimiser steps the run will take; `None`: its length is given in another unit.
         epoch: passes over the largest task so far.
         gramian: K x K inner products of the task gradients, where the weighting `needs_gramian`.
         jacobian: K x N, the task gradients themselves, where the weighting `needs_jacobian`.
         plain: K losses before the transform; `None`: there is no transform.
         slopes: K slopes of the transform, by which all gradients are multiplied; `None`: there is no transform.
+        used: share of the run's length that was used before this step, where that is not given in steps.
 
     """
 
     tasks: Tensor
     losses: Tensor
     step: int = 0
-    total_steps: int = 1
+    total_steps: int | None = 1
     epoch: int = 0
     gramian: Tensor | None = None
     jacobian: Tensor | None = None
     plain: Tensor | None = None
     slopes: Tensor | None = None
+    used: float = 0.0
+
+    @property
+    def done(self) -> float:
+        """Share of the run that is done, 0 to 1 at its last step."""
+        gone = self.used if self.total_steps is None else self.step / max(self.total_steps - 1, 1)
+        return min(gone, 1.0)
 
     def require_gramian(self) -> Tensor:
         """The Gramian, for those that cannot do without."""

@@ -78,8 +78,7 @@ class Scheduled(Weighting):
 
     def forward(self, signals: Signals) -> Tensor:
         """The weights at this step, of the step's tasks."""
-        progress = min(signals.step / max(signals.total_steps - 1, 1), 1.0)
-        behind, gone = path(progress, len(self.points), self.shape, self.cycles)
+        behind, gone = path(signals.done, len(self.points), self.shape, self.cycles)
         weights = self.points[behind]
         if gone:
             weights = torch.lerp(weights, self.points[behind + 1], gone)

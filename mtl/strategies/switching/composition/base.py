@@ -33,6 +33,11 @@ class Composition(ABC):
     def rows(self) -> int:
         """Rows of a step."""
 
+    @property
+    def steady(self) -> bool:
+        """Whether each step has just as many."""
+        return True
+
     @abstractmethod
     def deal(self, rates: Tensor, steps: int, order: Order, generator: torch.Generator) -> Tensor:
         """Rows of each task in each step of a block, steps x T (long).

@@ -43,6 +43,11 @@ class Grouped(Composition):
         """Those of the largest group."""
         return self.batch_size * max(len(group) for group in self.groups)
 
+    @property
+    def steady(self) -> bool:
+        """Where all groups are of one size."""
+        return len({len(group) for group in self.groups}) == 1
+
     def deal(self, rates: Tensor, steps: int, order: Order, generator: torch.Generator) -> Tensor:
         """Each step has one group."""
         shares = torch.stack([rates[group].sum() for group in self.groups])

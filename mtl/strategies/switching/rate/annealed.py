@@ -29,5 +29,5 @@ class Annealed(Rate):
         """Powers of the sizes."""
         done = progress.done
         if self.epochs is not None:
-            done = min(int(progress.step / progress.steps * self.epochs), self.epochs - 1) / (self.epochs - 1)
+            done = min(int(progress.gone * self.epochs), self.epochs - 1) / (self.epochs - 1)
         return (self.counts / self.counts.max()) ** (1 - self.fall * done)

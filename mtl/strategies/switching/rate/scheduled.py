@@ -1,5 +1,6 @@
 """Rates as any function of the step (jiant's time-dependent sampling, Levanter's stages)."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -15,7 +16,8 @@ NAMES = ("t", "step", "steps", "n")
 class Scheduled(Rate):
     """An expression a task, read once a block: `t` is the share of the run that is done (0 to 1), `n` the task's rows.
 
-    Stages are expressions too: `0.8 if t < 0.5 else 0.2`.
+    Stages are expressions too: `0.8 if t < 0.5 else 0.2`. `steps`, the run's, has no value (nan) where its length is
+    given in another unit; `t` always has one.
 
     Args:
         sizes: training rows of each task.
@@ -31,6 +33,7 @@ class Scheduled(Rate):
 
     def __call__(self, progress: Progress) -> Tensor:
         """The values at this step."""
-        known = {"t": progress.done, "step": progress.step, "steps": progress.steps}
+        steps = math.nan if progress.steps is None else progress.steps
+        known = {"t": progress.done, "step": progress.step, "steps": steps}
         pairs = zip(self.rates, self.sizes.values(), strict=True)
         return torch.tensor([rate({**known, "n": size}) for rate, size in pairs], dtype=torch.float64)

@@ -26,7 +26,9 @@ class UniMax(Rate):
         self.epochs = epochs
 
     def __call__(self, progress: Progress) -> Tensor:
-        """Rows of each task in the whole run."""
+        """Rows of each task in the whole run; ValueError where the run's rows are not known."""
+        if progress.rows is None:
+            raise ValueError("`rate` plans the rows of the whole run: its length should be in steps or rows")
         left, rows = float(progress.rows), self.alike(0.0)
         order = torch.argsort(self.counts, stable=True).tolist()
         for place, task in enumerate(order):
