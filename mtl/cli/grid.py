@@ -38,11 +38,12 @@ class Planner:
 
     def __call__(self, job: Sequence[str]) -> tuple[str, str]:
         """Name and key of a job."""
+        from mtl.cli.build import brought_keys
         from mtl.cli.describe import run_name
         from mtl.cli.identity import run_key
 
         config, chosen = self._compose(job)
-        return run_name(config, chosen), run_key(config, self.sources(config))
+        return run_name(config, chosen), run_key(config, [*self.sources(config), *brought_keys(config)])
 
     def config(self, job: Sequence[str]) -> dict[str, Any]:
         """The resolved configuration."""

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from mtl.cli.build import Run, build, check, make_specs
+from mtl.cli.build import Run, brought_keys, build, check, make_specs
 from mtl.cli.describe import data_report, examples, flat, run_name, say, tags
 from mtl.cli.identity import effective, run_key
 from mtl.cli.singles import tell_baselines
@@ -64,7 +64,7 @@ def run_once(
     store = open_or_spool(tracking_uri(tracking["uri"]), tracking["experiment"], known)
     name = run_name(config, chosen)
     specs = make_specs(config)
-    key = run_key(config, [spec.source.key for spec in specs.values()])
+    key = run_key(config, [*(spec.source.key for spec in specs.values()), *brought_keys(config)])
     if sweep is None:
         sync_before(store)
         end_abandoned(store)
@@ -135,6 +135,7 @@ def _settle(config: Config) -> None:
     for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning_fabric", "matplotlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # a frozen trunk
     warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning")
     pl.seed_everything(config["seed"], workers=True, verbose=False)
 

@@ -139,8 +139,8 @@ def load(checkpoint: Path) -> "Predictor":
 
     from mtl.cli.build import make_model
     from mtl.cli.instantiate import instantiate
+    from mtl.data.encoder import encoder_from
     from mtl.data.task import Task
-    from mtl.data.vocabulary import Vocabulary
     from mtl.training.predictor import Predictor
 
     if not checkpoint.is_file():
@@ -150,7 +150,7 @@ def load(checkpoint: Path) -> "Predictor":
         raise MtlError(f"{checkpoint} is not a checkpoint of mtl")
     kept = state["mtl"]
     tasks = {task["name"]: Task.from_state(task) for task in kept["tasks"]}
-    vocabulary = Vocabulary.from_state(kept["vocabulary"])
+    vocabulary = encoder_from(kept["vocabulary"])
     prompt = instantiate("prompt", kept["config"]["prompt"])
     prompt.load_state(kept["prompt"])
     model = make_model(kept["config"], tasks, len(vocabulary))

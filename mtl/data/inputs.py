@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl.data.vocabulary import PAD, Vocabulary
+from mtl.data.encoder import Encoder
 from mtl.errors import MtlError
 
 Announce = Callable[[str], tuple[str, str]]
@@ -22,6 +22,7 @@ class Inputs:
         first: for rows that came as tokens, row i's positions of each token's first piece, counted from the start of
             its text; tokens that were cut off are left out.
         truncated: how many rows lost a part of their text.
+        padding: the id that fills up a block.
 
     """
 
@@ -30,6 +31,7 @@ class Inputs:
     text_at: np.ndarray
     first: Sequence[np.ndarray] | None
     truncated: int
+    padding: int = 0
 
     @classmethod
     def build(
@@ -37,21 +39,25 @@ class Inputs:
         texts: Sequence[str],
         tokens: Sequence[Sequence[str]] | None,
         announce: Announce,
-        vocabulary: Vocabulary,
+        encoder: Encoder,
         max_length: int,
     ) -> "Inputs":
         """Encode all rows. Truncation cuts the text, never what announces it."""
         words: dict[str, np.ndarray] = {"": np.zeros(0, np.int32)}
         rows, text_at, first, truncated = [], [], [], 0
         for row, text in enumerate(texts):
-            before, after = (
-                words.setdefault(part, vocabulary.encode(part)) if part not in words else words[part]
-                for part in announce(text)
-            )
+            said, follows = announce(text)
+            said, read = encoder.border(said, text)
+            for part in (said, follows):
+                if part not in words:
+                    words[part] = encoder.encode_prompt(part)
+            before = np.concatenate((encoder.start, words[said]))
+            after = np.concatenate((words[follows], encoder.end))
             if tokens is None:
-                ids = vocabulary.encode(text)
+                ids = encoder.encode(read)
             else:
-                ids, firsts = vocabulary.encode_tokens(tokens[row])
+                space = read[: len(read) - len(text)]
+                ids, firsts = encoder.encode_tokens([space + tokens[row][0], *tokens[row][1:]])
             room = max_length - len(before) - len(after)
             if room < 1:
                 raise MtlError(
@@ -65,7 +71,8 @@ class Inputs:
                 first.append(firsts[firsts < room])
         starts = np.cumsum([0] + [len(row) for row in rows])
         flat = np.concatenate(rows) if rows else np.zeros(0, np.int32)
-        return cls(flat, starts, np.array(text_at), first if tokens is not None else None, truncated)
+        kept = first if tokens is not None else None
+        return cls(flat, starts, np.array(text_at), kept, truncated, encoder.padding)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -77,7 +84,7 @@ class Inputs:
         lengths = self.lengths[rows]
         columns = np.arange(width)
         inside = columns < lengths[:, None]
-        block = np.full((len(rows), width), PAD, dtype=np.int64)
+        block = np.full((len(rows), width), self.padding, dtype=np.int64)
         block[inside] = self.ids[(self.starts[rows][:, None] + columns)[inside]]
         return block
 

@@ -9,10 +9,14 @@ UNPAIRED = re.compile("[\ud800-\udfff]")
 """Half of a character: not Unicode text, and what a byte that isn't UTF-8 is decoded to (surrogateescape)."""
 
 
+def separator(tokens: Sequence[str]) -> str:
+    """What stands between tokens: nothing where each is one character or holds CJK, else a space."""
+    return "" if all(len(token) == 1 or CJK.search(token) for token in tokens) else " "
+
+
 def joined(tokens: Sequence[str]) -> str:
-    """The tokens as one text: nothing between them where each is one character or holds CJK, else a space."""
-    close = all(len(token) == 1 or CJK.search(token) for token in tokens)
-    return ("" if close else " ").join(tokens)
+    """The tokens as one text."""
+    return separator(tokens).join(tokens)
 
 
 def text_of(value: Any) -> tuple[str, list[str] | None]:

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -32,6 +32,10 @@ class Vocabulary:
 
     unit: Literal["characters", "words"]
     names: tuple[str, ...]
+    padding: ClassVar[int] = PAD
+    start: ClassVar[np.ndarray] = np.zeros(0, np.int32)
+    end: ClassVar[np.ndarray] = np.zeros(0, np.int32)
+    limit: ClassVar[int | None] = None
     _index: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -57,6 +61,14 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.names) + 2
+
+    def border(self, before: str, text: str) -> tuple[str, str]:
+        """Prompt and text as they stand."""
+        return before, text
+
+    def encode_prompt(self, text: str) -> np.ndarray:
+        """The ids of a prompt's words, as of any others (int32)."""
+        return self.encode(text)
 
     def encode(self, text: str) -> np.ndarray:
         """The ids of the text's pieces (int32)."""

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from mtl.data.batch import Batch, TaskRows
+from mtl.data.encoder import Encoder
 from mtl.data.inputs import Inputs
 from mtl.data.kinds import Answer
 from mtl.data.task import Task
-from mtl.data.vocabulary import Vocabulary
 from mtl.errors import MtlError
 from mtl.model.multitask import MultiTaskModel
 from mtl.prompts.base import Prompt
@@ -29,12 +29,12 @@ class Predictor:
         model: trunk and heads.
         tasks: the tasks that the model knows.
         prompt: fitted.
-        vocabulary: fitted.
+        vocabulary: fitted, or the tokenizer of a pretrained trunk.
         max_length: tokens of an input.
     """
 
     def __init__(
-        self, model: MultiTaskModel, tasks: Mapping[str, Task], prompt: Prompt, vocabulary: Vocabulary, max_length: int
+        self, model: MultiTaskModel, tasks: Mapping[str, Task], prompt: Prompt, vocabulary: Encoder, max_length: int
     ) -> None:
         self.model = model.eval()
         self.tasks, self.prompt, self.vocabulary, self.max_length = dict(tasks), prompt, vocabulary, max_length

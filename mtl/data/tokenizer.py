@@ -1,0 +1,145 @@
+"""The tokenizer that a pretrained trunk brings, as the encoder of a run."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtl.data.pretrained import digest, locate
+from mtl.data.text import separator
+from mtl.errors import MtlError
+
+UNLIMITED = 1 << 30
+"""Tokenizers that know no limit say a number far above."""
+
+
+class PretrainedTokenizer:
+    """A fast tokenizer of the Hugging Face format. Texts are cut as their words stand: `[SEP]` in a review is five
+    characters and no border. In a prompt it is the special token, so that a phrase can hold a mask.
+
+    Args:
+        name: of the model: a folder, `package:MODULE/FOLDER`, or `owner/name` on the hub.
+        revision: of the hub.
+        trust_remote_code: run the model's own Python files.
+        unit: what a token is where a tagging task is asked about a plain text.
+    """
+
+    def __init__(
+        self,
+        name: str | None,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+        unit: str = "words",
+    ) -> None:
+        if unit not in ("characters", "words"):
+            raise MtlError(f"unit should be characters or words. Found '{unit}'")
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # loaders and launchers fork
+        folder = locate(name, revision, trust_remote_code)
+        self.name, self.revision, self.unit, self.digest = name, revision, unit, digest(folder)
+        self.trust_remote_code = trust_remote_code
+        found = _load(folder, str(name), trust_remote_code)
+        self._tokenizer = found.backend_tokenizer
+        self._tokenizer.no_truncation()  # a tokenizer.json may hold both
+        self._tokenizer.no_padding()
+        special = [found.pad_token_id, found.unk_token_id, found.eos_token_id]
+        self.padding: int = next((token for token in special if token is not None), 0)
+        self._unknown: int = next((token for token in (found.unk_token_id, found.eos_token_id) if token is not None), 0)
+        self.mask: int | None = found.mask_token_id
+        self.mask_text: str | None = found.mask_token
+        self.size: int = len(found)
+        self.limit: int | None = longest_input(folder, found.model_max_length)
+        self.start, self.end = self._ends()
+        self._known: dict[str, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return self.size
+
+    def border(self, before: str, text: str) -> tuple[str, str]:
+        """A space between prompt and text belongs to the text: byte-level tokenizers write it into the next word."""
+        kept = before.rstrip()
+        return kept, before[len(kept) :] + text
+
+    def encode(self, text: str) -> np.ndarray:
+        """The ids of the text's pieces, without special tokens (int32)."""
+        self._tokenizer.encode_special_tokens = True
+        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return np.array(ids or [self._unknown], dtype=np.int32)
+
+    def encode_prompt(self, text: str) -> np.ndarray:
+        """The ids of a prompt's words; special tokens are known by their names (int32)."""
+        self._tokenizer.encode_special_tokens = False
+        return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)
+
+    def encode_tokens(self, tokens: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of the pieces of each token, and where each token's first piece stands.
+
+        No piece reaches over two tokens, so that every trunk is judged by the same tokens. Tokens with spaces between
+        them are cut with the space before them.
+        """
+        between = separator(tokens)
+        cut = [self._piece(between + token if place else token) for place, token in enumerate(tokens)]
+        ids = np.concatenate(cut) if cut else np.zeros(0, np.int32)
+        return ids, np.cumsum([0, *map(len, cut[:-1])], dtype=np.int32)[: len(tokens)]
+
+    def state(self) -> dict[str, Any]:
+        """The model's name and what was in it; never the tokenizer itself."""
+        return {
+            "pretrained": self.name,
+            "revision": self.revision,
+            "trust_remote_code": self.trust_remote_code,
+            "unit": self.unit,
+            "digest": self.digest,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "PretrainedTokenizer":
+        """The tokenizer that `state` came from; MtlError if another model now has the name."""
+        found = cls(state["pretrained"], state["revision"], state["trust_remote_code"], state["unit"])
+        if found.digest != state["digest"]:
+            raise MtlError(
+                f"the run was trained on {state['pretrained']} with the digest {state['digest']}. Found {found.digest}"
+            )
+        return found
+
+    def _piece(self, token: str) -> np.ndarray:
+        if token not in self._known:
+            self._known[token] = self.encode(token)
+        return self._known[token]
+
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """The special tokens that the model was trained to see before and after a text."""
+        found = self._tokenizer.encode("a")
+        own = [place for place, special in enumerate(found.special_tokens_mask) if not special]
+        ids = np.array(found.ids, dtype=np.int32)
+        return ids[: own[0]], ids[own[-1] + 1 :]
+
+
+POSITIONS = ("max_position_embeddings", "n_positions")
+PADDED_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
+"""Models whose first learned positions stand for padding."""
+
+
+def longest_input(folder: Path, said: int) -> int | None:
+    """The smaller of what a model's configuration and its tokenizer (`said`) admit, in tokens."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    found = [config[field] for field in POSITIONS if config.get(field)]
+    if config.get("model_type") in PADDED_POSITIONS:
+        found = [positions - config.get("pad_token_id", 1) - 1 for positions in found]
+    return min([*found, said]) if found or said < UNLIMITED else None
+
+
+def _load(folder: Path, name: str, remote_code: bool) -> Any:
+    try:
+        from transformers import AutoTokenizer
+    except ImportError:
+        raise MtlError("the package transformers is not installed; pip install 'mtl[llm]'") from None
+    try:
+        found: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=remote_code, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
+        raise MtlError(f"the tokenizer of {name} can't be loaded: {' '.join(str(error).split()):.200}") from None
+    if not found.is_fast:
+        raise MtlError(f"{name} should have a fast tokenizer (tokenizer.json). Found {type(found).__name__}")
+    return found
