@@ -151,8 +151,10 @@ class MultiTaskModule(pl.LightningModule):
         return getattr(self.trainer.train_dataloader, "epoch", 0)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The model's parameters, and the weighting's own with their own learning rate and no decay."""
-        groups: list[dict[str, Any]] = [{"params": list(self.model.parameters())}]
+        """The model's parameters that train, and the weighting's own with their own learning rate and no decay."""
+        groups: list[dict[str, Any]] = [
+            {"params": [parameter for parameter in self.model.parameters() if parameter.requires_grad]}
+        ]
         if own := list(self.weighting.parameters()):
             rate = {} if self.weighting.learning_rate is None else {"lr": self.weighting.learning_rate}
             groups.append({"params": own, "weight_decay": 0.0, **rate})

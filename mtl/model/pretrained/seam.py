@@ -1,0 +1,141 @@
+"""The one file that knows how transformers loads a model and takes masks, positions and caches.
+
+Texts come here padded on the right, whatever they were before: of all forms of a mask it is the one that every version
+and every model takes alike. `tests/model/pretrained/test_seam.py` holds it to transformers' own forward.
+"""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtl.errors import MtlError
+
+Prefix = Sequence[tuple[Tensor, Tensor]]
+"""Keys and values of each layer, each U x heads x P x head width."""
+
+
+def load(
+    folder: Path, name: str, causal: bool, language_model: bool, dtype: str, remote_code: bool
+) -> tuple[Any, nn.Module | None]:
+    """The model without what it was pretrained to answer with, and that (hidden states to logits) where asked for.
+
+    Raises:
+        MtlError: the folder's model is of the other kind, lacks weights, or transformers can't read it.
+    """
+    import transformers
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    given: dict[str, Any] = {"local_files_only": True, "trust_remote_code": remote_code}
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, **given)
+        _check_kind(config, name, causal)
+        auto: Any = transformers.AutoModel
+        if language_model:
+            auto = getattr(transformers, "AutoModelForCausalLM" if causal else "AutoModelForMaskedLM")
+        # without a dtype, version 5 takes the file's
+        given |= {"config": config, "dtype": dtype, "use_safetensors": True}
+        found: Any
+        found, said = auto.from_pretrained(folder, output_loading_info=True, **given)
+    except (OSError, ValueError, KeyError, TypeError, ImportError, AttributeError, RuntimeError) as error:
+        raise MtlError(f"{name} can't be loaded: {' '.join(str(error).split()):.200}") from None
+    backbone = found.base_model if language_model else found
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.pooler = None  # we pool ourselves
+    missing = sorted(key for key in said["missing_keys"] if "pooler" not in key)
+    if missing:
+        what = "its weights for answering with words" if language_model else "weights"
+        raise MtlError(f"{name} lacks {what}, such as {missing[0]}")
+    return backbone, _answering(found, name) if language_model else None
+
+
+def _check_kind(config: Any, name: str, causal: bool) -> None:
+    from transformers.models.auto import modeling_auto as known
+
+    masked = config.model_type in known.MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
+    one_sided = config.model_type in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not masked
+    if getattr(config, "is_encoder_decoder", False):
+        raise MtlError(f"{name} is an encoder with a decoder ({config.model_type}): take an encoder or a decoder alone")
+    if causal and masked:
+        raise MtlError(f"{name} is an encoder ({config.model_type}): take trunk=hf_encoder")
+    if not causal and one_sided:
+        raise MtlError(f"{name} is a decoder ({config.model_type}): take trunk=hf_decoder")
+
+
+def _answering(model: Any, name: str) -> nn.Module:
+    """Hidden states to logits over the vocabulary."""
+    for parts in (["lm_head"], ["cls"], ["head", "decoder"]):  # GPT-2, Llama, RoBERTa; BERT; ModernBERT
+        if all(hasattr(model, part) for part in parts):
+            return nn.Sequential(*(getattr(model, part) for part in parts))
+    raise MtlError(f"how {name} answers with words is not known here. Found {type(model).__name__}")
+
+
+def encode(
+    backbone: Any, causal: bool, embedded: Tensor, lengths: Tensor, positions: Tensor, prefix: Prefix | None
+) -> Tensor:
+    """U x L x E embedded tokens, padded on the right, to U x L x D."""
+    U, L = embedded.shape[:2]
+    seen = torch.arange(L, device=embedded.device) < lengths[:, None]
+    known = inspect.signature(backbone.forward).parameters
+    given: dict[str, Any] = {"position_ids": positions + first_position(backbone)} if "position_ids" in known else {}
+    if prefix is not None:
+        from transformers import DynamicCache
+
+        dtype = torch.get_autocast_dtype(embedded.device.type)
+        dtype = dtype if torch.is_autocast_enabled(embedded.device.type) else embedded.dtype
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(prefix):
+            cache.update(keys.to(dtype), values.to(dtype), layer)
+        given["cache" if "cache" in known else "past_key_values"] = cache  # renamed in 5.2x
+        seen = torch.cat((seen.new_ones(U, prefix[0][0].shape[2]), seen), dim=1)
+        if not causal:  # transformers makes no mask over a cache for an encoder
+            mask = torch.zeros(seen.shape, dtype=embedded.dtype, device=seen.device)
+            mask = mask.masked_fill(~seen, torch.finfo(embedded.dtype).min)
+            given["attention_mask"] = mask[:, None, None].expand(U, 1, L, -1)
+    if causal and "use_cache" in known:
+        given["use_cache"] = prefix is not None
+    return backbone(inputs_embeds=embedded, **({"attention_mask": seen.long()} | given)).last_hidden_state
+
+
+def first_position(backbone: nn.Module) -> int:
+    """The learned position of a text's first token: RoBERTa and its kin keep the first ones for padding."""
+    table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    return 0 if padding is None else padding + 1
+
+
+def prefix_shape(backbone: Any) -> tuple[int, int, int] | None:
+    """(layers, heads of keys and values, head width), where the model can read keys and values of a prefix."""
+    known = inspect.signature(backbone.forward).parameters
+    if "cache" not in known and "past_key_values" not in known:
+        return None
+    config = backbone.config
+    heads = config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return config.num_hidden_layers, getattr(config, "num_key_value_heads", None) or heads, width
+
+
+def layers(backbone: Any) -> nn.ModuleList:
+    """The model's layers, in their order."""
+    lists = (module for module in backbone.modules() if isinstance(module, nn.ModuleList))
+    return next(found for found in lists if len(found) == backbone.config.num_hidden_layers)
+
+
+def recompute(backbone: Any) -> None:
+    """Keep no activations within a layer; compute them again in the backward pass."""
+    name = "activation_checkpointing_enable"  # since 5.2x
+    getattr(backbone, name if hasattr(backbone, name) else "gradient_checkpointing_enable")({"use_reentrant": False})
+
+
+def mark_training(backbone: nn.Module, mode: bool) -> None:
+    """Tell each layer, but nothing inside it, that it trains: a frozen layer without dropout is then recomputed too."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    for module in backbone.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.training = mode

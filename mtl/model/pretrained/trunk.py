@@ -1,0 +1,193 @@
+"""A pretrained encoder or decoder as a trunk: frozen, tuned as a whole, or with LoRA (Hu et al. 2021)."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from mtl.data.pretrained import locate
+from mtl.errors import MtlError
+from mtl.functional import pooling as pools
+from mtl.model.base import Trunk
+from mtl.model.pretrained import seam
+
+Tuning = Literal["frozen", "full", "lora"]
+Pooling = Literal["mean", "first", "last", "max"]
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+class Pretrained(Trunk):
+    """A model of the Hugging Face format without its own head.
+
+    A checkpoint holds what was trained and nothing else: the rest is found again by the model's name.
+
+    Args:
+        vocabulary_size: unused: the model brings its own tokenizer.
+        per_token: unused.
+        name: a folder, `package:MODULE/FOLDER`, or `owner/name` on the hub.
+        causal: a decoder, whose tokens see only what stands before them.
+        revision: of the hub: commit, tag or branch.
+        tuning: `frozen` (no dropout in it), `full`, or `lora`.
+        pooling: features of a text: the `mean` or `max` over its tokens, its `first` or its `last` one.
+        dtype: of the weights in memory; float32 where they are trained. Features are float32 always.
+        gradient_checkpointing: less memory, more time.
+        trust_remote_code: run the model's own Python files.
+        language_model: keep what the model answers with (`head=cloze`).
+        lora_rank: r.
+        lora_alpha: the adapters' product is multiplied by alpha / r.
+        lora_dropout: on what an adapter reads.
+        lora_modules: names of the linear maps that get an adapter, or `all-linear`; `None`: peft's for this model.
+    """
+
+    backbone: Any
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        per_token: bool,
+        name: str | None,
+        causal: bool,
+        revision: str | None = None,
+        tuning: Tuning = "frozen",
+        pooling: Pooling = "mean",
+        dtype: str = "float32",
+        gradient_checkpointing: bool = False,
+        trust_remote_code: bool = False,
+        language_model: bool = False,
+        lora_rank: int = 8,
+        lora_alpha: int = 16,
+        lora_dropout: float = 0.0,
+        lora_modules: Sequence[str] | str | None = None,
+    ) -> None:
+        super().__init__()
+        for field, value, allowed in (
+            ("tuning", tuning, get_args(Tuning)),
+            ("pooling", pooling, get_args(Pooling)),
+            ("dtype", dtype, DTYPES),
+        ):
+            if value not in allowed:
+                raise ValueError(f"`{field}` should be {', '.join(allowed)}. Found '{value}'")
+        if tuning == "full" and dtype != "float32":
+            raise ValueError(f"`dtype` should be float32 for tuning=full. Found '{dtype}'")
+        folder = locate(name, revision, trust_remote_code)
+        self.name, self.causal, self.tuning, self.pooling = str(name), causal, tuning, pooling
+        self.checkpointing = gradient_checkpointing
+        backbone, answering = seam.load(folder, self.name, causal, language_model, dtype, trust_remote_code)
+        self.backbone, self.width = backbone, backbone.config.hidden_size
+        self._answering = (answering,)  # not a submodule: it may share the embedding's weights
+        if answering is not None:
+            answering.requires_grad_(tuning == "full")
+        if tuning == "frozen":
+            self.backbone.requires_grad_(False)
+        elif tuning == "lora":
+            _add_adapters(self.backbone, self.name, lora_rank, lora_alpha, lora_dropout, lora_modules)
+        if gradient_checkpointing:
+            seam.recompute(self.backbone)
+        self.register_state_dict_post_hook(_drop_untrained)
+        self.register_load_state_dict_post_hook(_miss_only_trained)
+        self.train()
+
+    def train(self, mode: bool = True) -> "Pretrained":
+        """A frozen model stays as it is when it answers: no dropout."""
+        super().train(mode)
+        if self.tuning == "frozen":
+            self.backbone.eval()
+            if self.checkpointing:
+                seam.mark_training(self.backbone, mode)
+        return self
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """U x L ids to U x L x E embedded tokens, without positions."""
+        return self.backbone.get_input_embeddings()(ids)
+
+    def encode(
+        self,
+        embedded: Tensor,
+        inside: Tensor,
+        positions: Tensor,
+        prefix: Sequence[tuple[Tensor, Tensor]] | None = None,
+    ) -> Tensor:
+        """U x L x E embedded tokens to U x L x D features; what stands outside gets zeros.
+
+        Args:
+            embedded: U x L x E.
+            inside: U x L bools, which places are real; they may lie anywhere.
+            positions: U x L (long), used as they are.
+            prefix: keys and values that every layer sees before the text, layer by layer, each
+                U x heads x P x head width (`prefix_shape`).
+        """
+        if prefix is not None and self.checkpointing:
+            raise MtlError("trunk: gradient_checkpointing should be false with keys and values as a prompt. Found true")
+        lengths = inside.sum(1)
+        order = torch.argsort((~inside).byte(), dim=1, stable=True)[:, : int(lengths.max())]
+        features = self._run(_take(embedded, order), lengths, positions.gather(1, order), prefix)
+        spread = features.new_zeros(*inside.shape, features.shape[-1])
+        features = features.masked_fill(~pools.inside(features, lengths)[..., None], 0)
+        return spread.scatter(1, order[..., None].expand_as(features), features)
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """U x L ids, padded on the right, to U x L x D features."""
+        positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+        return self._run(self.embed(ids), lengths, positions, None)
+
+    def _run(self, embedded: Tensor, lengths: Tensor, positions: Tensor, prefix: seam.Prefix | None) -> Tensor:
+        embedded = embedded.to(self.backbone.dtype)
+        return seam.encode(self.backbone, self.causal, embedded, lengths, positions, prefix).float()
+
+    def prefix_shape(self) -> tuple[int, int, int] | None:
+        """(layers, heads of keys and values, head width); `None` for a model that can't read them."""
+        return seam.prefix_shape(self.backbone)
+
+    def answer(self, features: Tensor) -> Tensor:
+        """Logits over the model's vocabulary for features of any shape ... x D; needs `language_model`."""
+        answering = self._answering[0]
+        assert answering is not None
+        return answering(features.to(self.backbone.dtype)).float()
+
+    def last_layer(self) -> list[nn.Module]:
+        """The last layer of the model."""
+        return [seam.layers(self.backbone)[-1]]
+
+    def pool(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """U x L x D to U x D."""
+        if self.pooling == "first":
+            return features[:, 0]
+        pool = {"mean": pools.mean, "max": pools.maximum, "last": pools.last}[self.pooling]
+        return pool(features, lengths)
+
+
+def _take(values: Tensor, order: Tensor) -> Tensor:
+    return values.gather(1, order[..., None].expand(-1, -1, values.shape[-1]))
+
+
+def _add_adapters(
+    backbone: nn.Module, name: str, rank: int, alpha: int, dropout: float, modules: Sequence[str] | str | None
+) -> None:
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError:
+        raise MtlError("the package peft is not installed; pip install 'mtl[llm]'") from None
+    targets = modules if modules is None or isinstance(modules, str) else list(modules)
+    try:
+        config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets)
+        inject_adapter_in_model(config, backbone)
+    except (ValueError, TypeError) as error:
+        raise MtlError(f"lora can't be added to {name}: {' '.join(str(error).split()):.200}") from None
+
+
+def _untrained(trunk: Pretrained) -> set[str]:
+    """Names of what does not train: it is found again by the model's name."""
+    trained = {name for name, parameter in trunk.named_parameters() if parameter.requires_grad}
+    return set(trunk.backbone.state_dict(prefix="backbone.")) - trained
+
+
+def _drop_untrained(trunk: Pretrained, state: dict[str, Any], prefix: str, _: Any) -> None:
+    trained = {prefix + name for name, parameter in trunk.named_parameters() if parameter.requires_grad}
+    for name in [name for name in state if name.startswith(prefix + "backbone.") and name not in trained]:
+        del state[name]
+
+
+def _miss_only_trained(trunk: Pretrained, keys: Any) -> None:
+    known = _untrained(trunk)
+    keys.missing_keys[:] = [key for key in keys.missing_keys if key[key.find("backbone.") :] not in known]

@@ -1,0 +1,131 @@
+"""Our reading of masks, positions and caches against transformers' own forward and against peft."""
+
+import pytest
+import torch
+
+transformers = pytest.importorskip("transformers", reason="the extra llm is not installed")
+peft = pytest.importorskip("peft", reason="the extra llm is not installed")
+
+from mtl.model.pretrained.trunk import Pretrained  # noqa: E402
+
+DECODERS, ENCODERS = ("gpt2", "llama", "qwen2"), ("bert", "roberta", "modernbert", "distilbert")
+KINDS = DECODERS + ENCODERS
+close = {"atol": 1e-5, "rtol": 1e-5}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+def trunk_of(folder, kind, **options):
+    torch.manual_seed(0)
+    return Pretrained(0, False, str(folder), kind in DECODERS, **options).eval()
+
+
+def own(folder):
+    return transformers.AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def batch(lengths=(3, 7, 1, 5), width=7):
+    torch.manual_seed(1)
+    ids = torch.randint(5, 25, (len(lengths), width))
+    return ids, torch.tensor(lengths)
+
+
+def spread(values, places, width):
+    """Rows of values put at the given places of wider rows."""
+    wide = values.new_full((len(values), width, *values.shape[2:]), 3)
+    inside = torch.zeros(len(values), width, dtype=torch.bool)
+    for row, at in enumerate(places):
+        wide[row, at] = values[row, : len(at)]
+        inside[row, at] = True
+    return wide, inside
+
+
+def counted(inside):
+    return (inside.long().cumsum(1) - 1).clamp(min=0)
+
+
+def test_features_are_those_of_transformers_own_forward(tiny_model, kind):
+    folder = tiny_model(kind)
+    ids, lengths = batch()
+    found = trunk_of(folder, kind)(ids, lengths)
+    assert found.shape == (4, 7, 32)
+    for row, length in enumerate(lengths.tolist()):
+        expected = own(folder)(input_ids=ids[row : row + 1, :length]).last_hidden_state[0]
+        torch.testing.assert_close(found[row, :length], expected, **close)
+
+
+@pytest.mark.parametrize("side", ["left", "right", "middle"])
+def test_where_the_padding_stands_changes_nothing(tiny_model, kind, side):
+    trunk = trunk_of(tiny_model(kind), kind)
+    ids, lengths = batch()
+    unpadded = [trunk(ids[row : row + 1, :n], torch.tensor([n]))[0] for row, n in enumerate(lengths.tolist())]
+    places = {
+        "left": [list(range(9 - n, 9)) for n in lengths.tolist()],
+        "right": [list(range(n)) for n in lengths.tolist()],
+        "middle": [[0, *range(10 - n, 9)] for n in lengths.tolist()],
+    }[side]
+    embedded, inside = spread(trunk.embed(ids), places, 9)
+    found = trunk.encode(embedded, inside, counted(inside))
+    for row, at in enumerate(places):
+        torch.testing.assert_close(found[row, at], unpadded[row], **close)
+    assert not found[~inside].any()
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "qwen2", "bert", "roberta"])
+def test_a_prefix_is_pefts_prefix(tiny_model, kind):
+    folder = tiny_model(kind)
+    trunk = trunk_of(folder, kind)
+    layers, heads, width = trunk.prefix_shape()
+    config = peft.PrefixTuningConfig(task_type="FEATURE_EXTRACTION", num_virtual_tokens=3)
+    if kind in ("llama", "qwen2"):
+        config.num_attention_heads, config.token_dim, config.num_layers = heads, heads * width, layers
+    theirs = peft.get_peft_model(own(folder), config).eval()
+    torch.nn.init.normal_(theirs.prompt_encoder["default"].embedding.weight)
+    table = theirs.prompt_encoder["default"].embedding.weight.detach().view(3, layers, 2, heads, width)
+    ids, lengths = batch()
+    mask = (torch.arange(7) < lengths[:, None]).long()
+    expected = theirs(input_ids=ids, attention_mask=mask).last_hidden_state
+    prefix = [
+        tuple(table[:, layer, which].transpose(0, 1)[None].expand(4, -1, -1, -1) for which in (0, 1))
+        for layer in range(layers)
+    ]
+    inside = mask.bool()
+    found = trunk.encode(trunk.embed(ids), inside, counted(inside) + 3, prefix)
+    torch.testing.assert_close(found[inside], expected[inside], **close)
+    assert (found - trunk(ids, lengths))[inside].abs().max() > 0.01
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_the_keys_and_values_of_a_text_are_the_text_itself(tiny_model, kind):
+    folder = tiny_model(kind)
+    trunk, model = trunk_of(folder, kind), own(folder)
+    ids, _ = batch()
+    cached = model(input_ids=ids[:, :3], use_cache=True)
+    cache = getattr(cached, "cache", None) or cached.past_key_values
+    prefix = [(layer.keys, layer.values) for layer in cache.layers]
+    inside = torch.ones(4, 4, dtype=torch.bool)
+    found = trunk.encode(trunk.embed(ids[:, 3:]), inside, counted(inside) + 3, prefix)
+    torch.testing.assert_close(found, model(input_ids=ids).last_hidden_state[:, 3:], **close)
+
+
+@pytest.mark.parametrize("kind", ["modernbert", "distilbert"])
+def test_a_model_without_a_cache_has_no_prefix(tiny_model, kind):
+    assert trunk_of(tiny_model(kind), kind).prefix_shape() is None
+
+
+@pytest.mark.parametrize("kind", ["llama", "bert"])
+def test_a_prefix_gets_gradients_through_a_frozen_trunk_also_under_autocast(tiny_model, kind):
+    trunk = trunk_of(tiny_model(kind), kind).train()
+    layers, heads, width = trunk.prefix_shape()
+    prefix = [tuple(torch.randn(4, heads, 2, width, requires_grad=True) for _ in "kv") for _ in range(layers)]
+    ids, lengths = batch()
+    inside = torch.arange(7) < lengths[:, None]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = trunk.encode(trunk.embed(ids), inside, counted(inside), prefix)
+    assert found.dtype == torch.float32
+    found.sum().backward()
+    assert all(part.grad.abs().sum() > 0 for pair in prefix for part in pair)
+    assert all(parameter.grad is None for parameter in trunk.parameters())
