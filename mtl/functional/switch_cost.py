@@ -148,7 +148,7 @@ def backward_transfer(visited: Sequence[Visit], losses: Losses, num_tasks: int) 
 
 
 def forward_transfer(visited: Sequence[Visit], losses: Losses, num_tasks: int) -> float:
-    """FWT = mean over tasks j, less those of the first visit, of  L_j(start of the run) - L_j(start of j's first visit).
+    """FWT = mean over tasks j, less those of the first visit, of L_j(start of the run) - L_j(start of j's first visit).
 
     Lopez-Paz and Ranzato 2017 (GEM): FWT = 1/(T-1) sum_{i>1} R_{i-1,i} - b_i, b the score at the start.
     """

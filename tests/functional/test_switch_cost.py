@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest import approx
 
 from mtl.functional.switch_affinity import conflict, dominance, first_order_affinity, lookahead_affinity, stale_adam
 from mtl.functional.switch_cost import (
@@ -43,7 +42,7 @@ def test_a_worked_example():
         (1, 0): [3],
         (1, 1): [-6],
     }
-    assert realised_affinity(visited, losses, 2)[1, 0] == [approx(1 - 7 / 4)]
+    assert realised_affinity(visited, losses, 2)[1, 0] == [pytest.approx(1 - 7 / 4)]
     assert forgetting(visited, losses, 1) == 5 - 2
     assert math.isnan(forgetting(visited, losses, 0))  # the run ends with it
     assert backward_transfer(visited, losses, 2) == 2 - 5
@@ -55,10 +54,10 @@ def test_backward_and_forward_transfer_are_those_of_gem_for_tasks_in_sequence():
     # R[i][j]: score of j after task i; b: before training. Losses are scores negated
     start, R = [0.1, 0.2, 0.3], [[0.9, 0.4, 0.2], [0.7, 0.8, 0.5], [0.6, 0.75, 0.9]]
     losses = {3 * (i + 1): [-score for score in row] for i, row in enumerate(R)} | {0: [-score for score in start]}
-    assert backward_transfer(visited, losses, 3) == approx(((0.6 - 0.9) + (0.75 - 0.8)) / 2)
-    assert forward_transfer(visited, losses, 3) == approx(((0.4 - 0.2) + (0.5 - 0.3)) / 2)
-    assert forgetting(visited, losses, 0) == approx(max(0.9, 0.7) - 0.6)
-    assert forgetting(visited, losses, 1) == approx(0.8 - 0.75)
+    assert backward_transfer(visited, losses, 3) == pytest.approx(((0.6 - 0.9) + (0.75 - 0.8)) / 2)
+    assert forward_transfer(visited, losses, 3) == pytest.approx(((0.4 - 0.2) + (0.5 - 0.3)) / 2)
+    assert forgetting(visited, losses, 0) == pytest.approx(max(0.9, 0.7) - 0.6)
+    assert forgetting(visited, losses, 1) == pytest.approx(0.8 - 0.75)
 
 
 @given(steps_of_tasks, st.integers(0, 2**32))
@@ -70,7 +69,7 @@ def test_a_cost_is_the_sum_of_the_interference_of_the_visits_between(trained, se
         between = [visit for visit in visited if back.left <= visit.start < back.arrived]
         assert all(back.task not in visit.tasks for visit in between)
         moved = sum(interference([visit], losses, 4)[visit.tasks[0], back.task][0] for visit in between)
-        assert moved == approx(back.cost)
+        assert moved == pytest.approx(back.cost)
         assert set(back.sources) == set(trained[back.arrived - 1])
 
 
@@ -83,7 +82,7 @@ def test_losses_that_stand_still_cost_nothing_and_costs_scale_with_the_loss(trai
     moving = {step: [math.sin(step + task) for task in range(4)] for step in range(len(trained) + 1)}
     scaled = {step: [factor * value + offset for value in row] for step, row in moving.items()}
     for one, other in zip(returns(visited, moving), returns(visited, scaled), strict=True):
-        assert other.cost == approx(factor * one.cost, abs=1e-9)
+        assert other.cost == pytest.approx(factor * one.cost, abs=1e-9)
 
 
 @given(steps_of_tasks)
@@ -160,8 +159,8 @@ def test_the_first_order_of_the_lookahead_is_the_gramian():
 def test_conflict_of_gradients_by_hand():
     J = torch.tensor([[3.0, 4.0], [-8.0, 6.0], [0.0, 0.0]])
     cosines, similar = conflict(J @ J.T)
-    assert cosines[:2, :2].flatten().tolist() == approx([1, 0, 0, 1])
-    assert similar[0, 1] == approx(2 * 5 * 10 / 125)
+    assert cosines[:2, :2].flatten().tolist() == pytest.approx([1, 0, 0, 1])
+    assert similar[0, 1] == pytest.approx(2 * 5 * 10 / 125)
     assert bool(cosines[2].isnan().all())
 
 
