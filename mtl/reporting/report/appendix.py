@@ -48,7 +48,7 @@ def _entry(record: Record, varying: Sequence[str], names: Sequence[str]) -> Entr
     }
     metrics: dict[str, dict[str, str]] = {}
     for name in names:
-        if (value := record[name]) == value:
+        if isinstance(value := record[name], float) and value == value:
             split, _, rest = name.removeprefix("metrics.").partition("/")
             metrics.setdefault(split, {})[rest or split] = f"{value:.5g}"
     first = [split for split in ("test", "val", "train", "switch") if split in metrics]

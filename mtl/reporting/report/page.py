@@ -62,8 +62,13 @@ def contents(
     rows = list(wanted.rows or (settings.default_rows(usable) if len(usable) else ["weighting"]))
     given = dict(wanted.baseline or (settings.default_baseline(_shown(usable), rows) if len(usable) else {}))
     told, found = facts.facts(runs), settings.settings(runs)
-    table, no_table = _tried(lambda: _table(runs, everything, rows, wanted))
-    comparisons, no_tests = _tried(lambda: _comparisons(runs, everything, rows, given, wanted))
+    # what the user named wrongly is an error; what the runs don't have is left out
+    named = [bool(len(usable) and words) for words in (wanted.rows or wanted.columns, wanted.baseline)]
+    table, no_table = _tried(lambda: _table(runs, everything, rows, wanted), named[0])
+    comparisons, no_tests = _tried(lambda: _comparisons(runs, everything, rows, given, wanted), named[1])
+    if comparisons and max((len(line.seeds) for line in comparisons.lines), default=0) < 2:
+        said = ", ".join(f"{key}={value}" for key, value in given.items())
+        comparisons, no_tests = None, f"no row shares two seeds with the baseline {said}, so there is nothing to test"
     real, no_switching = _tried(lambda: switching.realised(_shown(usable), rows))
     shown = with_baselines(usable, everything)
     drawn, missing = pictures.pictures(shown, rows, history, wanted.figures) if len(usable) else ([], [])
@@ -109,11 +114,13 @@ def write(values: Mapping[str, Any]) -> str:
     return pages.get_template("page.html").render(values, style=style)
 
 
-def _tried(make: Callable[[], T]) -> tuple[T | None, str]:
-    """What was made, or why it could not be."""
+def _tried(make: Callable[[], T], needed: bool = False) -> tuple[T | None, str]:
+    """What was made, or why it could not be; what is `needed` raises its MtlError."""
     try:
         return make(), ""
     except MtlError as error:
+        if needed:
+            raise
         return None, str(error)
 
 
@@ -136,11 +143,7 @@ def _comparisons(
     if not baseline:
         raise MtlError("no baseline was named, and none of the rows is a customary one; --baseline KEY=VALUE names it")
     columns = [name for name in wanted.columns or () if name not in ("rank",)] or None
-    found = compare(runs, baseline, rows, columns, baselines=everything)
-    if max((len(line.seeds) for line in found.lines), default=0) < 2:
-        said = ", ".join(f"{key}={value}" for key, value in baseline.items())
-        raise MtlError(f"no row shares two seeds with the baseline {said}, so there is nothing to test")
-    return found
+    return compare(runs, baseline, rows, columns, baselines=everything)
 
 
 def _few(found: Comparisons) -> str:
