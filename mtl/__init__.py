@@ -2,7 +2,7 @@
 
 For notebooks: `train` does what `mtl train` does, `runs` reads an experiment, `history` its curves, `Table.from_runs`
 makes its table, `compare` its paired tests, `figure` its pictures. For code of your own: `Weighting` and its `Signals`,
-`Transform`, `Prompt`, `Trunk`, `Plan`. See docs/api.md.
+`Transform`, `Prompt`, `Trunk`, `Plan`, `Rate`. See docs/api.md.
 """
 
 from importlib import import_module
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mtl.cli.call import train
     from mtl.drawing import figure
+    from mtl.errors import MtlError
     from mtl.model.base import Trunk
     from mtl.prompts.base import Prompt
     from mtl.reporting.compare import compare
     from mtl.reporting.table import Table
     from mtl.strategies.switching.plan import Plan
+    from mtl.strategies.switching.rate.base import Rate
     from mtl.strategies.transform.base import Transform
     from mtl.strategies.weighting.base import Signals, Weighting
     from mtl.tracking.history import history
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "MtlError",
     "Plan",
     "Prompt",
+    "Rate",
     "Signals",
     "Table",
     "Transform",
@@ -50,6 +54,8 @@ _HOME = {
     "Prompt": "mtl.prompts.base",
     "Trunk": "mtl.model.base",
     "Plan": "mtl.strategies.switching.plan",
+    "Rate": "mtl.strategies.switching.rate.base",
+    "MtlError": "mtl.errors",
 }
 
 

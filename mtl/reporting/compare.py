@@ -99,6 +99,8 @@ class Comparisons:
     def __str__(self) -> str:
         return self.render()
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return self.render("html")
 

@@ -125,5 +125,7 @@ class Table:
     def __str__(self) -> str:
         return self.render()
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return self.render("html")
