@@ -3,7 +3,6 @@
 import pytest
 import torch
 from torchjd import aggregation
-from torchjd.autojac import jac_to_grad, mtl_backward
 
 from mtl.errors import MtlError
 from mtl.strategies.transform.log import Log
@@ -13,33 +12,6 @@ from mtl.strategies.weighting.moco import MoCo
 from mtl.strategies.weighting.trimmed_mean import TrimmedMean
 from tests.training.test_gradients import KINDS, TASKS, batch_of, model_of, step
 from tests.training.test_step_options import broken, grads, module, on_head, plain
-
-
-def grad_drop():
-    weighting = GradDrop(TASKS)
-    weighting.chance.generator.manual_seed(3)
-    return weighting
-
-
-@pytest.mark.parametrize("apart", [False, True])
-@pytest.mark.parametrize("trunk", ["lstm", "transformer"])
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [(grad_drop, aggregation.GradDrop()), (lambda: TrimmedMean(TASKS), aggregation.TrimmedMean(1))],
-)
-def test_the_gradients_of_a_step_are_torchjds(trunk, ours, theirs, apart):
-    model, reference, batch = model_of(trunk), model_of(trunk), batch_of(apart)
-    step(model, batch, ours())
-    features = reference.features(batch)
-    outputs = reference.outputs(batch, features)
-    losses = [KINDS[name].loss(outputs[name], rows.targets) for name, rows in batch.tasks.items()]
-    mtl_backward(losses, features=features, parallel_chunk_size=1, retain_graph=True)
-    torch.manual_seed(3)
-    jac_to_grad(reference.trunk.parameters(), theirs)
-    found, wanted = (torch.cat([p.grad.flatten() for p in m.trunk.parameters()]) for m in (model, reference))
-    assert (found - wanted).norm() <= 1e-5 * wanted.norm()
-    for found, wanted in zip(model.heads.parameters(), reference.heads.parameters(), strict=True):
-        torch.testing.assert_close(found.grad, wanted.grad)
 
 
 def test_at_features_the_direction_goes_back_through_the_trunk_once():
