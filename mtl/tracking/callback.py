@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from mtl.functional.dynamics import conflicting_pairs, effective_rank
 from mtl.functional.gramian import unit
 from mtl.tracking.recorder import Recorder
 from mtl.training.budget import Meter
@@ -18,7 +19,7 @@ from mtl.training.module import MultiTaskModule
 class Record(Callback):
     """Writes `train/<task>/loss` and `/weight` (means over `every` steps), `val/...`, `test/...`, rows and step time;
     `switch/<task>/rate` where it changes;
-    with a weighting that takes gradients, their norms and cosines at the last of every `every` steps.
+    with a weighting that takes gradients, what `gradient_points` says of the last of every `every` steps.
 
     Args:
         recorder: the run.
@@ -103,9 +104,15 @@ class Record(Callback):
 
 
 def gradient_points(tasks: list[str], gramian: Tensor) -> dict[str, float]:
-    """`gradient/<task>/norm`, and `gradient/<a>/<b>/cosine` of each pair, of one step's K x K Gramian."""
+    """`gradient/<task>/norm`, and of two tasks or more `gradient/<a>/<b>/cosine` of each pair,
+    `gradient/conflicting_pairs` and `gradient/effective_rank`, of one step's K x K Gramian.
+    """
     cosines, norms = unit(gramian.double())
     points = {f"gradient/{name}/norm": norm for name, norm in zip(tasks, norms.tolist(), strict=True)}
     for i, j in combinations(range(len(tasks)), 2):
         points[f"gradient/{tasks[i]}/{tasks[j]}/cosine"] = float(cosines[i, j])
+    if len(tasks) > 1:
+        points["gradient/conflicting_pairs"] = conflicting_pairs(gramian)
+        if norms.any():
+            points["gradient/effective_rank"] = effective_rank(gramian)
     return points

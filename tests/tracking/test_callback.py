@@ -16,6 +16,8 @@ def test_norms_and_cosines_are_those_of_the_gradients():
             "gradient/a/b/cosine": 0,
             "gradient/a/c/cosine": -1,
             "gradient/b/c/cosine": 0,
+            "gradient/conflicting_pairs": 1 / 3,
+            "gradient/effective_rank": 3 / 2 ** (2 / 3),  # of eigenvalues 2/3 and 1/3
         },
         abs=1e-6,
     )
