@@ -1,6 +1,6 @@
 """The step of a weighting that looks at gradients: each task's once, their Gramian, one combined gradient."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -15,6 +15,8 @@ from mtl.training.soundness import OnNan, sound, usable
 
 Where = Literal["shared", "features", "last_layer", "prompt"]
 Loss = Callable[[Tensor, Tensor], Tensor]
+PerTask = MutableMapping[Tensor, list[tuple[int, Tensor]]]
+"""For each shared parameter, the place in the run and the weighted gradient of each task of the step."""
 CHUNK = 1 << 16
 """Numbers of each gradient that are copied side by side at a time: few enough to stay in a processor's cache."""
 
@@ -28,6 +30,7 @@ def weigh_gradients(
     where: Where,
     weight_heads: bool = False,
     on_nan: OnNan = "stop",
+    per_task: PerTask | None = None,
 ) -> tuple[Signals, Tensor, Tensor] | None:
     """Losses, weights and a scalar whose gradient is: sum_i w_i g_i on the trunk, each head's own plain one on a head.
 
@@ -54,6 +57,7 @@ def weigh_gradients(
         where: the parameters (or features) whose gradients are compared.
         weight_heads: each head's gradient is weighted too.
         on_nan: whether a task with a loss or a gradient that is not finite is an MtlError, or left out of the step.
+        per_task: filled, at `shared`, with what the tasks add to the gradient of each shared parameter.
 
     Returns:
         The signals of the tasks that took part, the weights that act on their losses as they were measured, and the
@@ -83,7 +87,7 @@ def weigh_gradients(
     at_features, at_heads = list(found[: len(cuts)]), split(found[len(cuts) :], heads)
 
     gradients: list[Sequence[Tensor]] = []
-    if weighting.wants_gramian(told.step):
+    if weighting.wants_gramian(told.step) or per_task is not None:
         if where == "features":
             gradients = [(gradient,) for gradient in at_features]
         else:
@@ -108,10 +112,10 @@ def weigh_gradients(
         variables = read[:1] if where == "features" else parameters_at(model, where)
         combined = parts_of(direction, variables)
     elif gradients and where == "shared":
-        variables, combined = (
-            parameters_at(model, where),
-            [weighted(acting, part) for part in zip(*gradients, strict=True)],
-        )
+        variables, columns = parameters_at(model, where), list(zip(*gradients, strict=True))
+        combined = [weighted(acting, column) for column in columns]
+        if per_task is not None:
+            per_task.update(zip(variables, (each(told, acting, column) for column in columns), strict=True))
     elif apart:
         variables = read
         combined = [weight * gradient for weight, gradient in zip(acting, at_features, strict=True)]
@@ -122,6 +126,8 @@ def weigh_gradients(
         at_heads = [[factor * part for part in parts] for parts, factor in zip(at_heads, on_heads, strict=True)]
     value = (weights.detach() * told.losses).sum()
     total = Ready.apply(value, (*combined, *flat(at_heads)), *variables, *flat(heads))
+    if weights.requires_grad:  # a weighting's own parameters learn as they do without gradients
+        total = total + ((weights - weights.detach()) * told.losses).sum()
     return told, acting, total + weighting.penalty(told)
 
 
@@ -240,6 +246,12 @@ def weighted(weights: Tensor, parts: Sequence[Tensor]) -> Tensor:
     for weight, part in zip(others, parts[1:], strict=True):
         total.add_(part, alpha=weight)
     return total
+
+
+def each(told: Signals, weights: Tensor, parts: Sequence[Tensor]) -> list[tuple[int, Tensor]]:
+    """The place in the run and w_i g_i of each task."""
+    shares = zip(told.tasks.tolist(), weights.tolist(), parts, strict=True)
+    return [(place, weight * part) for place, weight, part in shares]
 
 
 def only(kept: Sequence[int], *lists: Any) -> tuple[Any, ...]:

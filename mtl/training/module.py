@@ -16,7 +16,8 @@ from mtl.errors import MtlError
 from mtl.model.multitask import MultiTaskModel
 from mtl.strategies.transform.base import Transform
 from mtl.strategies.weighting.base import Signals, Weighting
-from mtl.training.gradients import Loss, Where, check, weigh_gradients
+from mtl.training.adatask import AdaTask
+from mtl.training.gradients import Loss, PerTask, Where, check, weigh_gradients
 from mtl.training.soundness import OnNan, sound, usable
 from mtl.training.steplog import StepLog
 
@@ -81,12 +82,14 @@ class MultiTaskModule(pl.LightningModule):
         """Tasks and Gramian of the last step, where the weighting took one."""
         self.told: Signals | None = None
         """What the weighting was told in the last step."""
+        self._per_task: PerTask | None = None
+        """Where the optimiser takes the gradients of the tasks."""
         self._random: tuple[Tensor, list[Tensor] | None] | None = None
 
     def training_step(self, batch: Batch, _: int) -> Tensor | None:
         """The step's total loss; `None`, which changes nothing, where no task's is finite."""
         losses = {name: self.tasks[name].kind.loss for name in batch.tasks}
-        if self.weighting.needs_gramian:
+        if self.weighting.needs_gramian or self._per_task is not None:
             done = weigh_gradients(
                 self.model,
                 batch,
@@ -94,8 +97,9 @@ class MultiTaskModule(pl.LightningModule):
                 self.weighting,
                 lambda found: self._signals(batch, found),
                 self.gradients,
-                self.weight_heads,
+                self.weight_heads or not self.weighting.needs_gramian,
                 self.on_nan,
+                self._per_task,
             )
         else:
             done = self._weigh_losses(batch, losses)
@@ -158,7 +162,14 @@ class MultiTaskModule(pl.LightningModule):
         if own := list(self.weighting.parameters()):
             rate = {} if self.weighting.learning_rate is None else {"lr": self.weighting.learning_rate}
             groups.append({"params": own, "weight_decay": 0.0, **rate})
-        return self.make_optimizer(groups)
+        optimizer = self.make_optimizer(groups)
+        self._per_task = optimizer.per_task if isinstance(optimizer, AdaTask) else None
+        if self._per_task is not None and (self.weighting.needs_jacobian or self.gradients != "shared"):
+            raise MtlError(
+                "optimizer=adatask needs the gradient of each task at the shared parameters: take gradients=shared and "
+                f"a weighting that gives weights. Found gradients={self.gradients} and {self.weighting.name}"
+            )
+        return optimizer
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Lightning doesn't know our batch."""
@@ -247,8 +258,18 @@ class MultiTaskModule(pl.LightningModule):
             name = self.weighting.name
             raise MtlError(f"{name} compares the gradients of one process. Found {self.trainer.world_size} processes")
 
+    def _check_per_task(self) -> None:
+        """Moments of tasks take gradients that Lightning has not touched."""
+        if self.trainer.gradient_clip_val:
+            found = self.trainer.gradient_clip_val
+            raise MtlError(f"gradient_clip_val should be null: it does not reach optimizer=adatask. Found {found}")
+        if self.trainer.precision == "16-mixed" or self.trainer.world_size > 1:
+            raise MtlError("optimizer=adatask needs one process and no precision=16-mixed; take bf16-mixed")
+
     def on_train_start(self) -> None:
         """Go on with the random numbers that the checkpoint's next step would have had."""
+        if self._per_task is not None:
+            self._check_per_task()
         if self._random is not None:
             torch.set_rng_state(self._random[0].cpu())
             if self._random[1] is not None and torch.cuda.is_available():

@@ -40,6 +40,7 @@ def numbers(run: dict) -> dict:
         (24, ("weighting=moco", "trunk.dropout=0.2")),
         (24, ("weighting=grad_drop", "switching/composition=mixed")),
         (24, ("weighting=famo", "optimizer=adamw")),
+        (24, ("weighting=uncertainty", "optimizer=adatask", "trunk.dropout=0.2")),
         (36, ("switching/composition=mixed", "switching/order=shuffled", "switching/rate=bandit", "switching.block=5")),
         (36, ("weighting=rlw", "switching=proportional", "trunk=transformer")),
     ],
