@@ -110,7 +110,7 @@ class Grid(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Train what the record lacks; an error of the first job that failed, when all have ended."""
-        jobs = expand([f"{key}={value}" for key, value in self.params.items()] + arguments)
+        jobs = expand([f"{key}={value}" for key, value in self.params.items()] + arguments, self._loader)
         folder = Path(str(self._settings.hydra.sweep.dir))
         OmegaConf.save(self._settings, folder / "multirun.yaml")
         current().watch(len(jobs))
@@ -127,10 +127,13 @@ class Grid(Sweeper):
         return results
 
 
-def expand(words: list[str]) -> list[Job]:
-    """Overrides with lists of values to the overrides of each job: the last list varies fastest."""
+def expand(words: list[str], loader: ConfigLoader | None = None) -> list[Job]:
+    """Overrides with lists of values to the overrides of each job: the last list varies fastest.
+
+    The loader knows the options that a `glob(*)` stands for.
+    """
     choices: dict[str, list[str]] = {}
-    for override in OverridesParser.create().parse_overrides(words):
+    for override in OverridesParser.create(loader).parse_overrides(words):
         key = override.get_key_element()
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise MtlError(f"{override.input_line}: an interval has no list of values; hydra/sweeper=optuna")

@@ -16,7 +16,7 @@ from rich.console import Console
 from mtl.cli import build, notes, sweep, train
 from mtl.cli import conf as conf_module
 from mtl.cli.compose import Composer, freeze
-from mtl.cli.conf import conf_dir
+from mtl.cli.conf import conf_dir, options
 from mtl.cli.grid import expand
 from mtl.cli.live import OUTPUT, live, picture
 from mtl.cli.notes import Note
@@ -47,6 +47,19 @@ def as_hydra_says(loader, master, words):
     chosen = dict(config.hydra.runtime.choices)
     del config.hydra
     return OmegaConf.to_container(config, resolve=True), {k: str(v) for k, v in chosen.items()}
+
+
+def test_glob_stands_for_the_options_of_a_group(loader):
+    found, master, _ = loader
+    freeze(found, master)
+    jobs = expand(["seed=1", "weighting=glob(*)"], found)
+    assert jobs == [("seed=1", f"weighting={name}") for name in options("weighting")]
+    assert expand(["weighting=glob([i*,u*],exclude=imtl*)"], found) == [
+        ("weighting=igb",),
+        ("weighting=uncertainty",),
+        ("weighting=uncertainty_log",),
+        ("weighting=upgrad",),
+    ]
 
 
 @pytest.mark.parametrize(
