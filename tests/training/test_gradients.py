@@ -29,7 +29,7 @@ from mtl.strategies.weighting.pcgrad import PCGrad
 from mtl.strategies.weighting.torchjd import TorchJD
 from mtl.strategies.weighting.trimmed_mean import TrimmedMean
 from mtl.strategies.weighting.upgrad import UPGrad as OurUPGrad
-from mtl.training.gradients import gramian, weigh_gradients
+from mtl.training.gradients import gramian, jacobian, weigh_gradients
 
 KINDS = {"a": Classification(("x", "y", "z")), "b": Classification(("u", "v")), "c": Tagging(("O", "B-p", "I-p"))}
 TASKS = {name: kind.name for name, kind in KINDS.items()}
@@ -257,6 +257,31 @@ def test_where_no_task_tags_tokens_the_features_are_those_of_whole_texts():
     expected = torch.autograd.grad(weighted, list(model.trunk.parameters()))
     for parameter, gradient in zip(model.trunk.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient)
+
+
+@pytest.mark.parametrize("weighting", [OurUPGrad, TrimmedMean])
+def test_20_a_parameter_that_some_tasks_do_not_use_is_no_obstacle(weighting):
+    """LibMTL's autograd mode stops there. Like a prompt of one task: `b` alone, of two rows, reads this."""
+    model, batch = model_of("lstm"), batch_of(apart=True)
+    forward, scale = model.trunk.forward, nn.Parameter(torch.tensor(1.5))
+    model.trunk.scale = scale
+    model.trunk.forward = lambda ids, lengths: forward(ids, lengths) * (scale if len(ids) == 2 else 1)
+    weights = step(model, batch, weighting(TASKS))[1]
+    share = batch.tasks["b"]
+    features = forward(batch.ids[share.inputs], batch.lengths[share.inputs]) * scale
+    alone = Batch(batch.ids[share.inputs], batch.lengths[share.inputs], {"b": TaskRows(None, share.targets)})
+    wanted = torch.autograd.grad(KINDS["b"].loss(model.outputs(alone, features)["b"], share.targets), scale)[0]
+    # the middle one of a gradient and two zeros is a zero
+    expected = torch.zeros(()) if weighting is TrimmedMean else weights[1] * wanted
+    torch.testing.assert_close(scale.grad, expected)
+
+
+def test_20_what_is_made_of_gradients_is_made_where_they_are():
+    """LibMTL fills buffers on the CPU and copies them; the meta device stands for a GPU."""
+    gradients = [(torch.ones(3, 5, device="meta"), torch.ones(2, device="meta")) for _ in range(3)]
+    assert gramian(gradients).device.type == "meta"
+    assert jacobian(gradients, None).device.type == "meta"
+    assert jacobian(gradients, torch.ones(3, device="meta")).shape == (3, 17)
 
 
 def test_a_long_gramian_is_added_up_in_chunks(monkeypatch):

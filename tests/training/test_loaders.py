@@ -23,6 +23,7 @@ from mtl.strategies.switching.plan import Plan
 from mtl.strategies.switching.rate.bandit import Bandit
 from mtl.strategies.switching.rate.proportional import Proportional
 from mtl.strategies.switching.rate.uniform import Uniform
+from mtl.training import loaders
 from mtl.training.loaders import EvaluationLoader, StepLoader
 
 SWITCHINGS = {
@@ -179,3 +180,19 @@ def test_evaluation_batches_hold_about_so_many_tokens(tasks):
         assert batch.ids.numel() <= 40 or len(batch.ids) == 1
     assert len(EvaluationLoader(tasks, "test", 10**6)) == 2  # one a corpus
     assert torch.equal(*(next(iter(EvaluationLoader(tasks, "test"))).ids for _ in range(2)))
+
+
+def test_21_an_error_in_a_row_comes_to_light_and_does_not_begin_the_data_anew(tasks, monkeypatch):
+    """LibMTL catches every exception of its loader and starts it again."""
+    made, collate, calls = loader(tasks, "joint"), loaders.collate, []
+
+    def broken(rows, known):
+        calls.append(rows)
+        if len(calls) == 2:
+            raise RuntimeError("a broken row")
+        return collate(rows, known)
+
+    monkeypatch.setattr(loaders, "collate", broken)
+    with pytest.raises(RuntimeError, match="a broken row"):
+        list(made)
+    assert len(calls) == 2

@@ -100,6 +100,16 @@ def test_heads_learn_from_their_own_loss_or_from_its_weighted_one(weight_heads):
             torch.testing.assert_close(found, (weights[place] if weight_heads else 1) * head, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("where", ["shared", "features", "last_layer"])
+def test_9_a_weighting_of_losses_trains_the_trunk_wherever_others_take_gradients(where):
+    """LibMTL's rep_grad detaches the features then, and the encoder never learns."""
+    made, batch = module(adjusted(Uncertainty(TASKS), "mean"), gradients=where), batch_of()
+    made.training_step(batch, 0).backward()
+    _, rows, _ = plain(made.model, batch)
+    torch.testing.assert_close(grads(made), rows.mean(0), rtol=1e-4, atol=1e-6)
+    assert all(parameter.grad.abs().sum() > 0 for parameter in made.model.trunk.parameters())
+
+
 # losses that are not finite
 
 

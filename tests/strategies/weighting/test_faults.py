@@ -30,6 +30,7 @@ from mtl.strategies.weighting.mgda import MGDA
 from mtl.strategies.weighting.nash_mtl import NashMTL
 from mtl.strategies.weighting.sdmgrad import SDMGrad
 from mtl.strategies.weighting.stch import SmoothTchebycheff
+from mtl.strategies.weighting.uncertainty import Uncertainty
 from mtl.strategies.weighting.uncertainty_log import UncertaintyLog
 
 TWO = {"a": "classification", "b": "classification"}
@@ -141,6 +142,23 @@ def test_10_gradnorm_evens_out_norms_where_the_rates_are_alike():
     for number in range(600):
         weights = weighting(step([1.0, 1.0], torch.tensor([[9.0, 0.0], [0.0, 1.0]]), number))
     torch.testing.assert_close(weights * torch.tensor([3.0, 1.0]), torch.tensor([1.5, 1.5]), rtol=0.05, atol=0)
+
+
+def test_11_uncertainty_is_torchjds_and_starts_at_0_with_its_own_learning_rate(signals):
+    """LibMTL starts at -0.5 and learns with the model's rate and weight decay; test_module.py looks at the groups."""
+    ours, theirs = Uncertainty(dict.fromkeys("abcd", "regression")), scalarization.UW(4)
+    assert ours.learning_rate == 0.025
+    assert [parameter.item() for parameter in ours.parameters()] == [0, 0, 0, 0]
+    optimisers = [torch.optim.SGD(made.parameters(), lr=0.1) for made in (ours, theirs)]
+    for number in range(20):
+        now = signals([0, 1, 2, 3], step=number)
+        totals = (ours(now) * now.losses).sum() + ours.penalty(now), theirs(now.losses)
+        torch.testing.assert_close(*totals)
+        for optimiser, total in zip(optimisers, totals, strict=True):
+            optimiser.zero_grad()
+            total.backward()
+            optimiser.step()
+    torch.testing.assert_close(torch.stack(list(ours.parameters())), theirs.log_var)
 
 
 def test_12_famo_is_the_papers_on_one_full_batch():
