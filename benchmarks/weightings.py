@@ -218,7 +218,7 @@ def make_arms(work: Work, names: Sequence[str], wheres: Sequence[Where]) -> tupl
             skipped[f"{name}, {work.tasks} tasks"] = str(error)
             continue
         for where in wheres if weighting.needs_gramian else wheres[:1]:
-            if weighting.needs_gramian and where == "features" and work.own_rows:
+            if weighting.needs_gramian and where == "features" and (work.own_rows or weighting.same_coordinates):
                 continue
             made = make_weighting(name, work.tasks)
             arms.append(Arm(name, where if made.needs_gramian else "losses", ours(work, made, where), made))
