@@ -97,6 +97,18 @@ def test_under_a_gramian_method_the_weighted_gradients_go_in():
         torch.testing.assert_close(total, gradient)
 
 
+def test_the_gradients_are_those_of_any_optimiser_under_a_weighting_of_losses():
+    """Of heads too: the weights stand before everything there."""
+    one, other = (module(Fixed(TASKS, [0.2, 2.0, 1.0])) for _ in range(2))
+    one.make_optimizer = ADATASK
+    one.configure_optimizers()
+    for made in (one, other):
+        made.training_step(batch_of(), 0).backward()
+    assert len(one._per_task) == len(list(one.model.trunk.parameters()))
+    for found, wanted in zip(one.model.parameters(), other.model.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, wanted.grad)
+
+
 def test_a_weighting_that_learns_does_so_as_under_any_optimiser():
     first = [fit(Uncertainty(TASKS), partial(cls, lr=0.01), ["abc"]).weighting for cls in (AdaTask, torch.optim.Adam)]
     one, other = (torch.stack(list(made.parameters())) for made in first)
