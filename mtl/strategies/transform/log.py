@@ -12,7 +12,7 @@ class Log(Transform):
     """t(L) = ln(L + eps), slope 1 / (L + eps). Losses must be above -eps: nan elsewhere, which names the task.
 
     With equal weights this is the scale-invariant baseline of Navon et al. 2022 (SI). The other half of DB-MTL, which
-    brings all gradients to the largest's norm, is not here.
+    brings all gradients to the largest's norm, is `weighting=db_mtl`.
 
     Args:
         tasks: the run's tasks and their kinds.
