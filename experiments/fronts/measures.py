@@ -29,3 +29,10 @@ def covered(values: Tensor, front: Tensor, parts: int = 10, near: float = 0.02) 
     part = torch.cat((lengths.new_zeros(1), lengths / lengths[-1] * parts)).long().clamp(max=parts - 1)
     nearest = (values[:, None] - front).norm(dim=-1).min(-1)
     return len(set(part[nearest.indices[nearest.values < near]].tolist()))
+
+
+def on_ray(front: Tensor, preferences: Tensor) -> Tensor:
+    """R x 2 points of the front (P x 2) where p_1 f_1 = p_2 f_2, the nearest known one, for R x 2 preferences."""
+    terms = preferences[:, None] * front
+    gaps = (terms[..., 0] - terms[..., 1]).abs() / terms.sum(-1)
+    return front[gaps.argmin(-1)]

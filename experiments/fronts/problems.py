@@ -68,6 +68,12 @@ class Quadratic(NamedTuple):
         return torch.cat((self.centres[:1], inside, self.centres[1:]))
 
 
+def preferences(runs: int) -> Tensor:
+    """Runs x 2, evenly on the simplex, without its corners."""
+    first = (torch.arange(runs, dtype=torch.float64) + 0.5) / runs
+    return torch.stack((first, 1 - first), -1)
+
+
 def double(values: object) -> Tensor:
     """As float64."""
     return torch.tensor(values, dtype=torch.float64)

@@ -16,6 +16,7 @@ from mtl.strategies.weighting.aligned_mtl import AlignedMTL
 from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.strategies.weighting.cagrad import CAGrad
 from mtl.strategies.weighting.dualproj import DualProj
+from mtl.strategies.weighting.epo import EPO
 from mtl.strategies.weighting.equal import Equal
 from mtl.strategies.weighting.imtl_g import IMTLG
 from mtl.strategies.weighting.linear import Linear
@@ -25,9 +26,9 @@ from mtl.strategies.weighting.stch import SmoothTchebycheff
 from mtl.strategies.weighting.tchebycheff import Tchebycheff
 from mtl.strategies.weighting.upgrad import UPGrad
 
-from .measures import covered, distances, hypervolume
+from .measures import covered, distances, hypervolume, on_ray
 from .picture import draw
-from .problems import QUADRATICS, VLMOP2, Problem
+from .problems import QUADRATICS, VLMOP2, Problem, preferences
 
 TASKS = {"first": "regression", "second": "regression"}
 FINE = 4001
@@ -36,11 +37,14 @@ FINE = 4001
 SWEEPS: dict[str, Callable[[tuple[float, float]], Weighting]] = {
     "linear": lambda preference: Linear(TASKS, preference),
     "tchebycheff": lambda preference: Tchebycheff(TASKS, preference),
+    "epo": lambda preference: EPO(TASKS, preference),
     "stch": lambda preference: SmoothTchebycheff(TASKS, mu=0.04, form="plain", preference=preference),
     "mgda": lambda preference: MGDA(TASKS),
     "upgrad": lambda preference: UPGrad(TASKS),
 }
 """A weighting for each of the preferences, which MGDA and UPGrad cannot hear: these vary by their starts alone."""
+AIM = ("tchebycheff", "epo", "stch")
+"""Those that aim at the ray of their preference, where preference times loss is equal for both tasks."""
 
 DESCENTS: dict[str, tuple[Callable[[], Weighting], float]] = {
     "equal": (lambda: Equal(TASKS), 1.0),
@@ -87,8 +91,7 @@ def sweep(name: str, runs: int, steps: int, seed: int = 0) -> Tensor:
     problem = VLMOP2()
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(runs, problem.dimensions, generator=generator, dtype=torch.float64) - 0.5
-    first = [(run + 0.5) / runs for run in range(runs)]
-    weightings = [SWEEPS[name]((share, 1 - share)) for share in first]
+    weightings = [SWEEPS[name]((first, second)) for first, second in preferences(runs).tolist()]
     return descend(problem, weightings, x, [0.2 * (1 - step / steps) for step in range(steps)])
 
 
@@ -102,15 +105,19 @@ def quadratic(key: str, name: str) -> Tensor:
     return descend(problem, weightings, problem.starts, [rate] * problem.steps, longest)
 
 
-def measure(problem: Problem, ends: Tensor) -> dict[str, float]:
-    """Mean and largest distance to the front, hypervolume in shares of the front's own, parts of ten covered."""
+def measure(problem: Problem, ends: Tensor, aims: bool) -> dict[str, float]:
+    """Mean and largest distance to the front, hypervolume in shares of the front's own, parts of ten covered; for those
+    that aim, the mean distance to the point of the front on the ray of the preference.
+    """
     front, values = problem(problem.pareto_set(FINE))[0], problem(ends)[0]
     distance = distances(values, front)
+    aimed = {"ray": (values - on_ray(front, preferences(len(ends)))).norm(dim=-1).mean().item()} if aims else {}
     return {
         "distance": distance.mean().item(),
         "farthest": distance.max().item(),
         "hypervolume": hypervolume(values, problem.reference) / hypervolume(front, problem.reference),
         "covered": float(covered(values, front)),
+        **aimed,
     }
 
 
@@ -132,7 +139,8 @@ def run(quick: bool, progress: Progress) -> tuple[dict[str, Tensor], dict[str, f
     bar = progress.add_task("methods on problems", total=len(jobs))
     for key, (problem, job) in jobs.items():
         paths[key] = job()
-        cells |= {f"{key}/{measure_}": value for measure_, value in measure(problem, paths[key][-1]).items()}
+        found = measure(problem, paths[key][-1], key.split("/")[1] in AIM)
+        cells |= {f"{key}/{measure_}": value for measure_, value in found.items()}
         progress.advance(bar)
     return paths, cells
 
@@ -140,11 +148,13 @@ def run(quick: bool, progress: Progress) -> tuple[dict[str, Tensor], dict[str, f
 def table(cells: dict[str, float], problem: str, names: Sequence[str]) -> Table:
     """A row a method."""
     sets = problem == "vlmop2"
-    heads = ("distance", "farthest", "hypervolume", *(("covered",) if sets else ()))
+    heads = ("distance", "farthest", "hypervolume", *(("covered", "ray") if sets else ()))
     found = Table("method", *heads, title=problem)
     for name in names:
-        values = [cells[f"{problem}/{name}/{head}"] for head in heads]
-        found.add_row(name, *(f"{value:.0f}/10" if i == 3 else f"{value:.4f}" for i, value in enumerate(values)))
+        values = {head: cells[key] for head in heads if (key := f"{problem}/{name}/{head}") in cells}
+        found.add_row(
+            name, *(f"{value:.0f}/10" if head == "covered" else f"{value:.4f}" for head, value in values.items())
+        )
     return found
 
 
@@ -166,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         split = {tuple(cell.split("/")): value for cell, value in cells.items()}
         write_measured(options.out / "measured.csv", ("problem", "method"), split)
-        draw(paths, options.out)
+        draw(paths, AIM, options.out)
     return 0
 
 

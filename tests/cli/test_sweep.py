@@ -229,7 +229,9 @@ def test_an_interval_in_a_plain_sweep_names_the_search(mtl, folder):
     assert "hydra/sweeper=optuna" in done.err
 
 
-@pytest.mark.parametrize(("name", "count"), [("demo", 8), ("weightings", 39), ("prompts", 12), ("learning_rate", None)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("demo", 8), ("weightings", 39), ("prompts", 12), ("preferences", 15), ("learning_rate", None)]
+)
 def test_a_preset_runs_as_many_jobs_as_its_comment_says(name, count):
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         found = GlobalHydra.instance().hydra.config_loader

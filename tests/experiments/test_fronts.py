@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from experiments.fronts.measures import covered, distances, hypervolume
-from experiments.fronts.problems import QUADRATICS, VLMOP2
+from experiments.fronts.measures import covered, distances, hypervolume, on_ray
+from experiments.fronts.problems import QUADRATICS, VLMOP2, preferences
 from experiments.fronts.run import DESCENTS, SWEEPS, quadratic, sweep
 
 PROBLEMS = {"vlmop2": VLMOP2(), **QUADRATICS}
@@ -60,6 +60,18 @@ def test_measures_by_hand():
     assert hypervolume(front, (1, 1)) == 0
     line = torch.stack((torch.linspace(0, 1, 101), torch.linspace(1, 0, 101)), -1)
     assert covered(torch.tensor([[0.01, 0.99], [0.99, 0.01], [0.98, 0.01], [1.0, 1.0]]), line) == 2
+
+
+def test_preferences_are_even_and_their_rays_cut_the_front_where_both_losses_weigh_alike():
+    torch.testing.assert_close(preferences(2), tensor([[0.25, 0.75], [0.75, 0.25]]))
+    line = torch.stack((torch.linspace(0, 1, 101), torch.linspace(1, 0, 101)), -1).double()
+    torch.testing.assert_close(on_ray(line, preferences(2)), tensor([[0.75, 0.25], [0.25, 0.75]]), check_dtype=False)
+
+
+def test_epo_ends_on_the_rays_of_its_preferences():
+    ends = VLMOP2()(sweep("epo", 4, 200)[-1])[0]
+    aims = on_ray(VLMOP2()(VLMOP2().pareto_set(2001))[0], preferences(4))
+    assert (ends - aims).norm(dim=-1).max() < 0.02
 
 
 def test_a_preference_moves_tchebycheff_along_the_front_and_linear_to_its_ends():
