@@ -1,10 +1,12 @@
 """Fixed weights, chosen in advance: L = sum_i w_i L_i."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor
 
 from mtl.strategies.weighting.base import Signals, Weighting
+from mtl.strategies.weighting.claims import Claim
 from mtl.strategies.weighting.vectors import Weights, leading, vector
 
 
@@ -18,6 +20,14 @@ class Fixed(Weighting):
 
     """
 
+    claims: ClassVar = frozenset(
+        {
+            Claim.CONVEX,
+            Claim.SCALE_INVARIANT,
+            Claim.UNIT_FREE,
+            Claim.STRONGLY_STATIONARY,
+        }
+    )
     weights: Tensor
 
     def __init__(self, tasks: Mapping[str, str], weights: Weights | None = None, lead: float = 0.8) -> None:

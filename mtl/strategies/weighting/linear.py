@@ -1,4 +1,4 @@
-"""Linear scalarisation with a preference (the weighted sum, Miettinen 1999, section 3.1): L = sum_i p_i L_i."""
+"""Linear scalarisation with a preference (the weighted sum, Zadeh 1963): L = sum_i p_i L_i."""
 
 from collections.abc import Mapping
 from typing import ClassVar

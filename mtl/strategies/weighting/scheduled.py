@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from mtl.strategies.weighting.base import Signals, Weighting
+from mtl.strategies.weighting.claims import Claim
 from mtl.strategies.weighting.vectors import Weights, leading, vector
 
 Shape = Literal["step", "linear", "cosine", "cyclic"]
@@ -46,6 +47,14 @@ class Scheduled(Weighting):
 
     """
 
+    claims: ClassVar = frozenset(
+        {
+            Claim.CONVEX,
+            Claim.SCALE_INVARIANT,
+            Claim.UNIT_FREE,
+            Claim.STRONGLY_STATIONARY,
+        }
+    )
     points: Tensor
 
     def __init__(

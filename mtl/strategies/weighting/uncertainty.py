@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.strategies.weighting.base import Signals, Weighting
+from mtl.strategies.weighting.claims import Claim
 
 
 class Uncertainty(Weighting):
@@ -22,6 +23,7 @@ class Uncertainty(Weighting):
 
     """
 
+    claims: ClassVar = frozenset({Claim.NONNEGATIVE, Claim.PERMUTATION_EQUIVARIANT, Claim.STRONGLY_STATIONARY})
     scale: ClassVar = "sum"
     factors: Tensor
 
