@@ -36,10 +36,10 @@ and `weight_heads=true`.
   gradients themselves (Jacobian).
 - **alike**: what the weights of K tasks come to that are alike in everything, as published; `reduction` changes it.
 - **cost**: of one step with T tasks. At `gradients=features` (tasks that share their rows) a Gramian costs T backwards
-  through heads and one through the trunk, else one through the trunk for each task; `weigh_every=k` pays for it in every
-  k-th step alone. Measured times are in [benchmarks.md](benchmarks.md).
-- **claims**: what holds for the default options. Each is checked by `tests/strategies/weighting/test_laws.py` with random
-  losses and Gramians of every awkward kind: zero, tied, opposite, rank one, unequal by factors up to 10,000.
+  through heads and one through the trunk, else one through the trunk for each task; `weigh_every=k` pays for it in
+  every k-th step alone. Measured times are in [benchmarks.md](benchmarks.md).
+- **claims**: what holds for the default options. Each is checked by `tests/strategies/weighting/test_laws.py` with
+  random losses and Gramians of every awkward kind: zero, tied, opposite, rank one, unequal by factors up to 10,000.
 """
 
 
