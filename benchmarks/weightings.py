@@ -38,6 +38,11 @@ THEIRS = {
     "imtl_g": "IMTLG",
     "cagrad": "CAGrad",
     "nash_mtl": "NashMTL",
+    "fairgrad": "FairGrad",
+    "gradvac": "GradVac",
+    "dualproj": "DualProj",
+    "conflict_free": "ConFIG",
+    "famo": "FAMO",
 }
 """TorchJD's names."""
 PLACES: tuple[Where, ...] = get_args(Where)
@@ -162,7 +167,11 @@ def torchjds(work: Work, name: str) -> Step:
     from torchjd import aggregation
     from torchjd.autojac import jac_to_grad, mtl_backward
 
-    options = {"nash_mtl": {"n_tasks": work.tasks}, "cagrad": {"c": 0.4}}.get(name, {})
+    options = {
+        "nash_mtl": {"n_tasks": work.tasks},
+        "cagrad": {"c": 0.4},
+        "fairgrad": {"alpha": 2.0},
+    }.get(name, {})
     aggregator = getattr(aggregation, THEIRS[name])(**options)
     model = ByHand(work)
     shared = list(model.trunk.parameters())
@@ -176,6 +185,26 @@ def torchjds(work: Work, name: str) -> Step:
         jac_to_grad(shared, aggregator)
         optimizer.step()
         return torch.stack(losses).detach()
+
+    return step
+
+
+def torchjds_famo(work: Work, name: str = "famo") -> Step:
+    """TorchJD's documented step of its FAMO: after it the losses of the same batch once more, without gradients."""
+    from torchjd import scalarization
+
+    scalarizer = scalarization.FAMO(work.tasks)
+    model = ByHand(work)
+    optimizer = make_optimizer(model.parameters())
+
+    def step(batch: Batch) -> Tensor:
+        losses_K = torch.stack(model.losses(batch, model.texts(batch)))
+        optimizer.zero_grad()
+        scalarizer(losses_K).backward()
+        optimizer.step()
+        with torch.no_grad():
+            scalarizer.update(torch.stack(model.losses(batch, model.texts(batch))))
+        return losses_K.detach()
 
     return step
 
@@ -224,8 +253,9 @@ def make_arms(work: Work, names: Sequence[str], wheres: Sequence[Where]) -> tupl
             arms.append(Arm(name, where if made.needs_gramian else "losses", ours(work, made, where), made))
         if name in THEIRS and find_spec("torchjd"):
             try:
-                arms.append(Arm(name, "TorchJD", torchjds(work, name)))
-            except ImportError as error:
+                make = torchjds_famo if name == "famo" else torchjds
+                arms.append(Arm(name, "TorchJD", make(work, name)))
+            except (ImportError, AttributeError) as error:
                 skipped[f"TorchJD's {THEIRS[name]}"] = str(error)
     if not find_spec("torchjd"):
         skipped["TorchJD"] = "not installed (`pip install mtl[torchjd]`)"
@@ -263,7 +293,7 @@ def table(found: dict[int, list[Arm]]) -> Iterator[str]:
     """A row an arm, a column a number of tasks, as Markdown."""
     yield "| weighting | gradients | " + " | ".join(f"T = {tasks}" for tasks in found) + " |"
     yield "|---|---|" + "---|" * len(found)
-    places = ["", "losses", "features", "shared", "TorchJD"]
+    places = ["", "losses", *PLACES, "TorchJD"]
     keys = dict.fromkeys((arm.where, arm.name) for arms in found.values() for arm in arms)
     for where, name in sorted(keys, key=lambda key: places.index(key[0])):
         cells = []

@@ -17,12 +17,18 @@ def test_prints_a_row_an_arm(capsys):
     pytest.importorskip("torchjd")
     rows = rows_of(capsys, "--weightings", "equal,famo,upgrad")
     losses = [("equal", "losses"), ("famo", "losses")]
-    assert rows == [*ALWAYS, *losses, ("upgrad", "features"), ("upgrad", "shared"), ("upgrad", "TorchJD")]
+    upgrad = [("upgrad", "shared"), ("upgrad", "features")]
+    assert rows == [*ALWAYS, *losses, *upgrad, ("famo", "TorchJD"), ("upgrad", "TorchJD")]
+
+
+def test_takes_gradients_at_the_last_layer_too(capsys):
+    rows = rows_of(capsys, "--weightings", "gradvac", "--where", "last_layer")
+    assert ("gradvac", "last_layer") in rows
 
 
 def test_rows_of_its_own_a_task_have_no_common_features(capsys):
-    rows = rows_of(capsys, "--weightings", "equal,gradvac", "--own-rows")
-    assert rows == [*ALWAYS, ("equal", "losses"), ("gradvac", "shared")]
+    rows = rows_of(capsys, "--weightings", "equal,krum", "--own-rows")
+    assert rows == [*ALWAYS, ("equal", "losses"), ("krum", "shared")]
 
 
 def test_says_what_is_left_out_and_where_equal_weights_stood_in(capsys):
