@@ -27,6 +27,7 @@ from mtl.strategies.transform.none import Identity
 from mtl.strategies.weighting.adjusted import Reduction, adjusted
 from mtl.strategies.weighting.base import Weighting
 from mtl.training.budget import Budget, Meter
+from mtl.training.early_stop import EarlyStop
 from mtl.training.gradients import Where
 from mtl.training.loaders import StepLoader
 from mtl.training.module import MakeOptimizer, MultiTaskModule
@@ -49,6 +50,7 @@ class Run:
     module: MultiTaskModule
     loader: StepLoader
     meter: Meter
+    early_stop: EarlyStop | None
     baseline_keys: Mapping[str, str]
 
 
@@ -123,7 +125,8 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
     keys = {name: baseline_key(config, name, reads_tokens(config), specs[name].source.key + brought) for name in tasks}
     loader = StepLoader(announced, plan, config["seed"])
     meter = Meter(loader, budget, module.model.trunk)
-    return Run(announced, prompt, vocabulary, plan, module, loader, meter, keys)
+    stop = make_early_stop(config, plan)
+    return Run(announced, prompt, vocabulary, plan, module, loader, meter, stop, keys)
 
 
 def make_budget(config: Config) -> Budget:
@@ -136,6 +139,21 @@ def make_budget(config: Config) -> Budget:
             raise MtlError(f"budget.{unit} should be a positive number. Found {amount!r}")
         return Budget(unit, amount)
     return Budget("steps", config["steps"])
+
+
+def make_early_stop(config: Config, plan: Plan) -> EarlyStop | None:
+    """Early stopping, where a patience is given; MtlError where no task could retire."""
+    found = config["early_stop"]
+    if found["patience"] is None and found["mean_patience"] is None:
+        return None
+    one_block = len(plan.sizes) > 1 and plan.steps is not None and plan.block >= plan.steps
+    if found["patience"] is not None and one_block:
+        raise MtlError(
+            "early_stop.patience retires a task at the plan's next block, but the run's "
+            f"{plan.steps} steps are planned as one: take a smaller switching.block, an order that does not plan the "
+            "whole run at once, or early_stop.mean_patience"
+        )
+    return EarlyStop(plan, found["patience"], found["mean_patience"], found["least_gain"])
 
 
 def make_weighting(config: Config, kinds: Mapping[str, str]) -> Weighting:
@@ -278,6 +296,13 @@ def check(config: Config) -> None:
         raise MtlError(f"tracking.model should be true, false or the name of a registered model. Found {model!r}")
     if not config["tasks"]:
         raise MtlError("task should name at least one task. Found none")
+    for field in ("patience", "mean_patience"):
+        value = config["early_stop"][field]
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise MtlError(f"early_stop.{field} should be null or a whole number of at least 1. Found {value!r}")
+    gain = config["early_stop"]["least_gain"]
+    if isinstance(gain, bool) or not isinstance(gain, int | float) or not 0 <= gain < float("inf"):
+        raise MtlError(f"early_stop.least_gain should be a number of 0 or more. Found {gain!r}")
     for field, allowed in {"gradients": Where, "reduction": Reduction, "on_nan": OnNan}.items():
         if config[field] not in get_args(allowed):
             raise MtlError(f"{field} should be {choices(get_args(allowed))}. Found '{config[field]}'")

@@ -41,9 +41,22 @@ def run_key(config: Mapping[str, Any], sources: Sequence[str]) -> str:
 
 def baseline_key(config: Mapping[str, Any], task: str, per_token: bool, source: str) -> str:
     """Equal for a run and the single-task run it may be measured against: all but switching, weighting, other tasks."""
-    shared = ("prompt", "trunk", "head", "optimizer", "data", "seed", "steps", "budget", "batch_size", "selection")
+    shared = (
+        "prompt",
+        "trunk",
+        "head",
+        "optimizer",
+        "data",
+        "seed",
+        "steps",
+        "budget",
+        "early_stop",
+        "batch_size",
+        "selection",
+    )
     kept = {field: effective(config)[field] for field in shared}
     precision = {field: config["trainer"][field] for field in ("precision", "gradient_clip_val")}
-    every = config["eval_every"] if config["selection"] == "best" else None
+    stops = any(config["early_stop"][field] is not None for field in ("patience", "mean_patience"))
+    every = config["eval_every"] if stops or config["selection"] == "best" else None
     own = code_of([kept, config["tasks"][task]])
     return digest([kept, precision, every, per_token, task, config["tasks"][task], source, *own])

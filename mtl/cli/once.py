@@ -30,6 +30,7 @@ from mtl.tracking.pending import sync_before
 from mtl.tracking.recorder import Recorder
 from mtl.tracking.store import open_or_spool, tracking_uri
 from mtl.training.feedback import TellPlan
+from mtl.training.latest import Latest
 from mtl.training.loaders import EvaluationLoader
 from mtl.training.predictions import Predictions
 from mtl.training.progress import Progress
@@ -92,8 +93,9 @@ def run_once(
     )
     predictions = Predictions(folder / "predictions")
     told = [TellPlan(run.plan)] if run.plan.rate.adaptive else []
-    record = Record(recorder, tracking["every"], run.meter)
-    callbacks: list[Callback] = [*told, run.meter, record, predictions, validations]
+    watching = [run.meter, *([run.early_stop] if run.early_stop else [])]
+    record = Record(recorder, tracking["every"], watching)
+    callbacks: list[Callback] = [*told, *watching, record, predictions, validations]
     if config["trainer"]["progress"] and not is_watched(sweep):
         callbacks.append(Progress(name, run.plan.steps))
     trainer = make_trainer(config, run.plan.steps, callbacks, folder)
@@ -144,14 +146,9 @@ def make_trainer(config: Config, steps: int | None, callbacks: list[Callback], f
     """Lightning's trainer for one run of `steps` steps, if they are known; what it refuses becomes one line."""
     options, every = config["trainer"], config["eval_every"]
     checkpoints = folder / "checkpoints"
-    best = ModelCheckpoint(
-        folder / "checkpoints", "best", monitor="val/score", mode="max", enable_version_counter=False
-    )
-    # what a run that is cut off goes on from
-    latest = ModelCheckpoint(
-        checkpoints, LATEST, every_n_train_steps=config["checkpoint_every"], enable_version_counter=False
-    )
-    kept = [latest, best] if config["selection"] == "best" else [latest]
+    best = ModelCheckpoint(checkpoints, "best", monitor="val/score", mode="max", enable_version_counter=False)
+    latest = Latest(checkpoints / f"{LATEST}.ckpt", config["checkpoint_every"])
+    kept = [best, latest] if config["selection"] == "best" else [latest]
     try:
         return pl.Trainer(
             accelerator=options["accelerator"],

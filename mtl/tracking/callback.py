@@ -1,8 +1,9 @@
 """Lightning's events as entries of the record, by the names that every table and figure reads."""
 
 import time
+from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
@@ -11,9 +12,16 @@ from torch import Tensor
 from mtl.functional.dynamics import conflicting_pairs, effective_rank
 from mtl.functional.gramian import unit
 from mtl.tracking.recorder import Recorder
-from mtl.training.budget import Meter
 from mtl.training.loaders import StepLoader
 from mtl.training.module import MultiTaskModule
+
+
+class Report(Protocol):
+    """Has something for the record."""
+
+    def points(self) -> dict[str, float]:
+        """Names and values."""
+        ...
 
 
 class Record(Callback):
@@ -24,11 +32,11 @@ class Record(Callback):
     Args:
         recorder: the run.
         every: steps to a point of the training curves; 1 keeps each step.
-        meter: of what the run uses, which is recorded at its end.
+        reports: what else is recorded when training ends: the `points` of each.
     """
 
-    def __init__(self, recorder: Recorder, every: int, meter: Meter | None = None) -> None:
-        self.recorder, self.every, self.meter = recorder, every, meter
+    def __init__(self, recorder: Recorder, every: int, reports: Sequence[Report] = ()) -> None:
+        self.recorder, self.every, self.reports = recorder, every, reports
         self._began = 0.0
         self._rates: list[float] = []
         self._training_seconds, self._timed_steps = 0.0, 0
@@ -86,8 +94,8 @@ class Record(Callback):
                 values[f"train/{name}/steps_skipped"] = float(count)
         values["weighting/fallbacks"] = float(pl_module.weighting.fallbacks)
         values["time/step_ms"] = 1000 * self._training_seconds / max(self._timed_steps, 1)
-        if self.meter is not None:
-            values |= self.meter.points()
+        for report in self.reports:
+            values |= report.points()
         self.recorder.metrics(values, trainer.global_step)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

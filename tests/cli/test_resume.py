@@ -71,6 +71,29 @@ def test_a_run_that_is_cut_off_goes_on_to_the_very_same_numbers(mtl, folder, mon
     assert numbers(resumed) == numbers(whole)
 
 
+@pytest.mark.parametrize("cut", [14, 17])
+def test_the_validation_at_a_checkpoint_is_not_lost(mtl, folder, monkeypatch, cut):
+    """Killed in the validation after step 14, and three steps after it."""
+    words = (TASKS, *HARD, "eval_every=7")
+    begins = MultiTaskModule.on_validation_epoch_start if cut == 14 else MultiTaskModule.on_train_batch_start
+
+    def cut_off(self, *rest):
+        if self.global_step == cut:
+            raise KeyboardInterrupt
+        return begins(self, *rest)
+
+    monkeypatch.setattr(MultiTaskModule, begins.__name__, cut_off)
+    handler = signal.getsignal(signal.SIGINT)
+    assert mtl("train", *words).code == 130
+    signal.signal(signal.SIGINT, handler)
+    monkeypatch.setattr(MultiTaskModule, begins.__name__, begins)
+    done = mtl("train", *words)
+    assert f"going on from step {7 if cut == 14 else 14} of 40" in done.err
+    (run,) = runs(folder).to_dict("records")
+    history = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").get_metric_history(run["run_id"], "val/score")
+    assert [point.step for point in history] == [7, 14, 21, 28, 35, 40]
+
+
 def test_a_failed_run_is_tried_again_as_a_new_one(mtl, folder, monkeypatch):
     step = MultiTaskModule.training_step
 
