@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import json
 import os
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,9 @@ PACKAGE = "package:"
 FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
 """What is read of a model: never pickled weights."""
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+POSITIONS = ("max_position_embeddings", "n_positions")
+PADDED_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
+"""Models whose first learned positions stand for padding."""
 
 
 def locate(name: str | None, revision: str | None = None, remote_code: bool = False) -> Path:
@@ -56,6 +60,15 @@ def digest(folder: Path) -> str:
         known = real.name if real.parent.name == "blobs" else _of_file(real, stat.st_size, stat.st_mtime_ns)
         found.update(f"{path.name}:{known}\n".encode())
     return found.hexdigest()[:16]
+
+
+def longest_input(folder: Path) -> int | None:
+    """How many tokens a model has learned positions for, or was trained to read at most; `None`: it doesn't say."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    found = next((config[field] for field in POSITIONS if config.get(field)), None)
+    if found and config.get("model_type") in PADDED_POSITIONS:
+        found -= config.get("pad_token_id", 1) + 1
+    return found
 
 
 @cache

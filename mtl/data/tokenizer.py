@@ -1,6 +1,5 @@
 """The tokenizer that a pretrained trunk brings, as the encoder of a run."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,12 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mtl.data.pretrained import digest, locate
+from mtl.data.pretrained import digest, locate, longest_input
 from mtl.data.text import separator
 from mtl.errors import MtlError
-
-UNLIMITED = 1 << 30
-"""Tokenizers that know no limit say a number far above."""
 
 
 class PretrainedTokenizer:
@@ -50,7 +46,7 @@ class PretrainedTokenizer:
         self.mask: int | None = found.mask_token_id
         self.mask_text: str | None = found.mask_token
         self.size: int = len(found)
-        self.limit: int | None = longest_input(folder, found.model_max_length)
+        self.limit: int | None = longest_input(folder)
         self.start, self.end = self._ends()
         self._known: dict[str, np.ndarray] = {}
 
@@ -115,20 +111,6 @@ class PretrainedTokenizer:
         own = [place for place, special in enumerate(found.special_tokens_mask) if not special]
         ids = np.array(found.ids, dtype=np.int32)
         return ids[: own[0]], ids[own[-1] + 1 :]
-
-
-POSITIONS = ("max_position_embeddings", "n_positions")
-PADDED_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
-"""Models whose first learned positions stand for padding."""
-
-
-def longest_input(folder: Path, said: int) -> int | None:
-    """The smaller of what a model's configuration and its tokenizer (`said`) admit, in tokens."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    found = [config[field] for field in POSITIONS if config.get(field)]
-    if config.get("model_type") in PADDED_POSITIONS:
-        found = [positions - config.get("pad_token_id", 1) - 1 for positions in found]
-    return min([*found, said]) if found or said < UNLIMITED else None
 
 
 def _load(folder: Path, name: str, remote_code: bool) -> Any:

@@ -79,27 +79,47 @@ def encode(
     backbone: Any, causal: bool, embedded: Tensor, lengths: Tensor, positions: Tensor, prefix: Prefix | None
 ) -> Tensor:
     """U x L x E embedded tokens, padded on the right, to U x L x D."""
-    U, L = embedded.shape[:2]
-    seen = torch.arange(L, device=embedded.device) < lengths[:, None]
-    known = inspect.signature(backbone.forward).parameters
-    given: dict[str, Any] = {"position_ids": positions + first_position(backbone)} if "position_ids" in known else {}
+    seen = torch.arange(embedded.shape[1], device=embedded.device) < lengths[:, None]
+    cache = None
     if prefix is not None:
-        from transformers import DynamicCache
+        seen = torch.cat((seen.new_ones(len(seen), prefix[0][0].shape[2]), seen), dim=1)
+        cache = _cache(prefix, embedded)
+    return _run(backbone, causal, embedded, seen, positions, cache)
 
-        dtype = torch.get_autocast_dtype(embedded.device.type)
-        dtype = dtype if torch.is_autocast_enabled(embedded.device.type) else embedded.dtype
-        cache = DynamicCache()
-        for layer, (keys, values) in enumerate(prefix):
-            cache.update(keys.to(dtype), values.to(dtype), layer)
+
+def prefill(backbone: Any, causal: bool, embedded: Tensor) -> Prefix:
+    """Keys and values of 1 x P x E embedded tokens in every layer."""
+    cache = _cache((), embedded)
+    seen = torch.ones(embedded.shape[:2], dtype=torch.bool, device=embedded.device)
+    _run(backbone, causal, embedded, seen, torch.arange(embedded.shape[1], device=embedded.device)[None], cache)
+    return [(layer.keys, layer.values) for layer in cache.layers]
+
+
+def _run(backbone: Any, causal: bool, embedded: Tensor, seen: Tensor, positions: Tensor, cache: Any) -> Tensor:
+    known = inspect.signature(backbone.forward).parameters
+    given: dict[str, Any] = {"attention_mask": seen.long()}
+    if "position_ids" in known:
+        given["position_ids"] = positions + first_position(backbone)
+    if cache is not None:
         given["cache" if "cache" in known else "past_key_values"] = cache  # renamed in 5.2x
-        seen = torch.cat((seen.new_ones(U, prefix[0][0].shape[2]), seen), dim=1)
         if not causal:  # transformers makes no mask over a cache for an encoder
             mask = torch.zeros(seen.shape, dtype=embedded.dtype, device=seen.device)
             mask = mask.masked_fill(~seen, torch.finfo(embedded.dtype).min)
-            given["attention_mask"] = mask[:, None, None].expand(U, 1, L, -1)
+            given["attention_mask"] = mask[:, None, None].expand(-1, 1, embedded.shape[1], -1)
     if causal and "use_cache" in known:
-        given["use_cache"] = prefix is not None
-    return backbone(inputs_embeds=embedded, **({"attention_mask": seen.long()} | given)).last_hidden_state
+        given["use_cache"] = cache is not None
+    return backbone(inputs_embeds=embedded, **given).last_hidden_state
+
+
+def _cache(prefix: Prefix, like: Tensor) -> Any:
+    from transformers import DynamicCache
+
+    kind = like.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else like.dtype
+    cache = DynamicCache()
+    for layer, (keys, values) in enumerate(prefix):
+        cache.update(keys.to(dtype), values.to(dtype), layer)
+    return cache
 
 
 def first_position(backbone: nn.Module) -> int:

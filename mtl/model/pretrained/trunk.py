@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from mtl.data.pretrained import locate
+from mtl.data.pretrained import locate, longest_input
 from mtl.errors import MtlError
 from mtl.functional import pooling as pools
 from mtl.model.base import Trunk
@@ -72,7 +72,8 @@ class Pretrained(Trunk):
             raise ValueError(f"`dtype` should be float32 for tuning=full. Found '{dtype}'")
         folder = locate(name, revision, trust_remote_code)
         self.name, self.causal, self.tuning, self.pooling = str(name), causal, tuning, pooling
-        self.checkpointing = gradient_checkpointing
+        self.checkpointing, self.frozen = gradient_checkpointing, tuning == "frozen"
+        self.max_length = longest_input(folder)
         backbone, answering = seam.load(folder, self.name, causal, language_model, dtype, trust_remote_code)
         self.backbone, self.width = backbone, backbone.config.hidden_size
         self._answering = (answering,)  # not a submodule: it may share the embedding's weights
@@ -90,11 +91,9 @@ class Pretrained(Trunk):
 
     def train(self, mode: bool = True) -> "Pretrained":
         """A frozen model stays as it is when it answers: no dropout."""
-        super().train(mode)
-        if self.tuning == "frozen":
-            self.backbone.eval()
-            if self.checkpointing:
-                seam.mark_training(self.backbone, mode)
+        super().train(mode and not self.frozen)
+        if self.frozen and self.checkpointing:
+            seam.mark_training(self.backbone, mode)
         return self
 
     def embed(self, ids: Tensor) -> Tensor:
@@ -113,13 +112,14 @@ class Pretrained(Trunk):
         Args:
             embedded: U x L x E.
             inside: U x L bools, which places are real; they may lie anywhere.
-            positions: U x L (long), used as they are.
+            positions: U x L or 1 x L (long), counted over real places, those of a prefix before them included.
             prefix: keys and values that every layer sees before the text, layer by layer, each
                 U x heads x P x head width (`prefix_shape`).
         """
         if prefix is not None and self.checkpointing:
             raise MtlError("trunk: gradient_checkpointing should be false with keys and values as a prompt. Found true")
         lengths = inside.sum(1)
+        positions = positions.expand(inside.shape)
         order = torch.argsort((~inside).byte(), dim=1, stable=True)[:, : int(lengths.max())]
         features = self._run(_take(embedded, order), lengths, positions.gather(1, order), prefix)
         spread = features.new_zeros(*inside.shape, features.shape[-1])
@@ -134,6 +134,10 @@ class Pretrained(Trunk):
     def _run(self, embedded: Tensor, lengths: Tensor, positions: Tensor, prefix: seam.Prefix | None) -> Tensor:
         embedded = embedded.to(self.backbone.dtype)
         return seam.encode(self.backbone, self.causal, embedded, lengths, positions, prefix).float()
+
+    def prefill(self, ids: Tensor) -> seam.Prefix:
+        """The keys and values of a text that stands alone (1 x P ids), as `encode` takes them."""
+        return seam.prefill(self.backbone, self.causal, self.embed(ids).to(self.backbone.dtype))
 
     def prefix_shape(self) -> tuple[int, int, int] | None:
         """(layers, heads of keys and values, head width); `None` for a model that can't read them."""

@@ -103,12 +103,19 @@ def test_the_keys_and_values_of_a_text_are_the_text_itself(tiny_model, kind):
     folder = tiny_model(kind)
     trunk, model = trunk_of(folder, kind), own(folder)
     ids, _ = batch()
-    cached = model(input_ids=ids[:, :3], use_cache=True)
-    cache = getattr(cached, "cache", None) or cached.past_key_values
-    prefix = [(layer.keys, layer.values) for layer in cache.layers]
+    ids[:, :3] = ids[:1, :3]
+    prefix = [tuple(part.expand(4, -1, -1, -1) for part in pair) for pair in trunk.prefill(ids[:1, :3])]
     inside = torch.ones(4, 4, dtype=torch.bool)
     found = trunk.encode(trunk.embed(ids[:, 3:]), inside, counted(inside) + 3, prefix)
     torch.testing.assert_close(found, model(input_ids=ids).last_hidden_state[:, 3:], **close)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "llama"])
+def test_what_is_filled_in_has_the_declared_shape(tiny_model, kind):
+    trunk = trunk_of(tiny_model(kind), kind)
+    layers, heads, width = trunk.prefix_shape()
+    filled = trunk.prefill(torch.tensor([[5, 6, 7]]))
+    assert [tuple(part.shape) for pair in filled for part in pair] == [(1, heads, 3, width)] * 2 * layers
 
 
 @pytest.mark.parametrize("kind", ["modernbert", "distilbert"])
