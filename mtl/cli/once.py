@@ -17,6 +17,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from mtl.cli.build import Run, brought_keys, build, check, make_specs
 from mtl.cli.describe import data_report, examples, flat, run_name, say, tags
 from mtl.cli.identity import effective, run_key
+from mtl.cli.instrument import make_probe
 from mtl.cli.singles import tell_baselines
 from mtl.cli.sweep import DONE, KNOWN, is_watched, parent_of
 from mtl.cli.validations import Validations
@@ -95,7 +96,7 @@ def run_once(
     told = [TellPlan(run.plan)] if run.plan.rate.adaptive else []
     watching = [run.meter, *([run.early_stop] if run.early_stop else [])]
     record = Record(recorder, tracking["every"], watching)
-    callbacks: list[Callback] = [*told, *watching, record, predictions, validations]
+    callbacks: list[Callback] = [*make_probe(config, run, recorder), *told, *watching, record, predictions, validations]
     if config["trainer"]["progress"] and not is_watched(sweep):
         callbacks.append(Progress(name, run.plan.steps))
     trainer = make_trainer(config, run.plan.steps, callbacks, folder)

@@ -4,8 +4,9 @@ L_j(s) is the loss of task j on its probe rows after s steps; it need not be mea
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -46,22 +47,31 @@ def loss(losses: Losses, step: int, task: int) -> float:
     return losses[step][task] if step in losses else math.nan
 
 
+def measured(visited: Iterable[Visit], losses: Losses) -> list[Visit]:
+    """The visits at whose start and end something was measured."""
+    return [visit for visit in visited if visit.start in losses and visit.end in losses]
+
+
 def returns(visited: Sequence[Visit], losses: Losses) -> Iterator[Return]:
     """Every return to a task whose loss was measured when it was left and when it was taken up again."""
     left: dict[int, int] = {}
+    looked_at = sorted(losses)
     for earlier, visit in zip((None, *visited), visited, strict=False):
-        if earlier is not None:
+        if earlier is not None and visit.start in losses:
+            there = looked_at[bisect_left(looked_at, visit.start) : bisect_right(looked_at, visit.end)]
             for task in visit.tasks:
-                if task in left and task not in earlier.tasks:
-                    found = _return(visit, task, earlier.tasks, left[task], losses)
+                if task in left and left[task] in losses and task not in earlier.tasks:
+                    found = _return(visit, task, earlier.tasks, left[task], losses, there)
                     if math.isfinite(found.cost):
                         yield found
         left |= dict.fromkeys(visit.tasks, visit.end)
 
 
-def _return(visit: Visit, task: int, sources: tuple[int, ...], left: int, losses: Losses) -> Return:
+def _return(
+    visit: Visit, task: int, sources: tuple[int, ...], left: int, losses: Losses, there: Sequence[int]
+) -> Return:
     before, after = loss(losses, left, task), loss(losses, visit.start, task)
-    looked = [s for s in sorted(losses) if visit.start <= s <= visit.end and math.isfinite(losses[s][task])]
+    looked = [step for step in there if math.isfinite(losses[step][task])]
     recovery = next((s - visit.start for s in looked if losses[s][task] <= before), None)
     watched = looked[-1] - visit.start if looked else 0
     return Return(task, sources, left, visit.start, before, after, recovery, watched)
@@ -94,7 +104,7 @@ def interference(visited: Sequence[Visit], losses: Losses, num_tasks: int) -> Sa
     diagonal: what a visit of i alone does to i itself.
     """
     samples: Samples = defaultdict(list)
-    for visit in visited:
+    for visit in measured(visited, losses):
         for source in visit.tasks:
             for task in range(num_tasks):
                 if (task not in visit.tasks) or visit.tasks == (task,):
@@ -112,7 +122,7 @@ def realised_affinity(visited: Sequence[Visit], losses: Losses, num_tasks: int) 
     Positive: the visit of i helped j. j may be in the visit.
     """
     samples: Samples = defaultdict(list)
-    for visit in visited:
+    for visit in measured(visited, losses):
         for source in visit.tasks:
             for task in range(num_tasks):
                 start, end = loss(losses, visit.start, task), loss(losses, visit.end, task)
@@ -148,7 +158,7 @@ def backward_transfer(visited: Sequence[Visit], losses: Losses, num_tasks: int) 
 
 
 def forward_transfer(visited: Sequence[Visit], losses: Losses, num_tasks: int) -> float:
-    """FWT = mean over tasks j, less those of the first visit, of L_j(start of the run) - L_j(start of j's first visit).
+    """FWT = mean over tasks j, less those of the first visit, of  L_j(start of run) - L_j(start of j's first visit).
 
     Lopez-Paz and Ranzato 2017 (GEM): FWT = 1/(T-1) sum_{i>1} R_{i-1,i} - b_i, b the score at the start.
     """

@@ -17,6 +17,8 @@ class StepLog:
         self.tasks = list(tasks)
         self.rows: Counter[str] = Counter(dict.fromkeys(tasks, 0))
         """Rows of each task that went through a step."""
+        self.latest = torch.full((len(self.tasks),), torch.nan)
+        """T weights, each from the last step that had the task; nan before there was one."""
         self._make(capacity)
 
     def resize(self, capacity: int) -> None:
@@ -41,10 +43,12 @@ class StepLog:
             self._filled = 0
         if self._losses.device != losses.device:
             self._losses, self._weights = self._losses.to(losses.device), self._weights.to(losses.device)
+            self.latest = self.latest.to(losses.device)
         places = [self.tasks.index(name) for name in batch.tasks]
         for kept, values in ((self._losses, losses), (self._weights, weights)):
             kept[self._filled] = 0
             kept[self._filled, places] = values.float()
+        self.latest[places] = weights.float()
         self._present[self._filled] = False
         self._present[self._filled, places] = True
         self._filled += 1
@@ -61,11 +65,12 @@ class StepLog:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs to go on with the very same means and counts."""
-        kept = {"losses": self._losses, "weights": self._weights, "present": self._present}
+        kept = {"losses": self._losses, "weights": self._weights, "present": self._present, "latest": self.latest}
         tensors = {name: tensor.cpu().clone() for name, tensor in kept.items()}
         return {**tensors, "filled": self._filled, "rows": dict(self.rows)}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` gave."""
         self._losses, self._weights, self._present = state["losses"], state["weights"], state["present"]
+        self.latest = state.get("latest", self.latest)
         self._filled, self.rows = state["filled"], Counter(state["rows"])
