@@ -9,7 +9,9 @@ from mtl.functional.gramian import unit
 def lookahead_affinity(before: Tensor, after: Tensor) -> Tensor:
     """Z_ij = 1 - L_j(theta - eta g_i) / L_j(theta): inter-task affinity of TAG (Fifty et al. 2021, equation 1).
 
-    Only shared parameters move. Positive: a step of i helps j. nan where L_j is 0.
+    Only shared parameters move. Positive: a step of i helps j. nan where L_j is 0. TAG reads both losses on the
+    training batch, the probe on rows of its own. Under Adam the probe takes `fresh_adam` for eta g_i (ours): a plain
+    step of Adam's learning rate is too short to measure.
 
     Args:
         before: T losses.
@@ -24,7 +26,7 @@ def first_order_affinity(gramian: Tensor, losses: Tensor, rate: float) -> Tensor
     L_j(theta - eta g_i) = L_j - eta g_i . g_j + O(eta^2): free of extra forwards where a Gramian is at hand.
 
     Args:
-        gramian: T x T inner products of gradients.
+        gramian: T x T inner products of steps (rows) and gradients (columns), in plain descent both g.
         losses: T.
         rate: eta, the learning rate.
     """
@@ -53,6 +55,28 @@ def dominance(squares: Tensor) -> Tensor:
     """
     total = squares.sum()
     return squares / torch.where(total == 0, torch.nan, total)
+
+
+def fresh_adam(
+    gradient: Tensor, second: Tensor, count: float, rate: float, betas: tuple[float, float], eps: float
+) -> Tensor:
+    """The part of Adam's next step that its gradient g brings, as something to subtract (ours).
+
+        u = rate * (1 - beta1) g / (1 - beta1^(t+1)) / (sqrt(v_{t+1} / (1 - beta2^(t+1))) + eps)
+
+    Kingma and Ba 2015, algorithm 1: the step is u and the part of the first moment, v_{t+1} holds g^2; no weight decay.
+
+    Args:
+        gradient: g.
+        second: v_t.
+        count: t, steps taken.
+        rate: learning rate.
+        betas: of the moments.
+        eps: of Adam.
+    """
+    moment = betas[1] * second + (1 - betas[1]) * gradient**2
+    scale = (moment / (1 - betas[1] ** (count + 1))).sqrt_().add_(eps)
+    return gradient.div(scale).mul_(rate * (1 - betas[0]) / (1 - betas[0] ** (count + 1)))
 
 
 def stale_adam(

@@ -99,9 +99,7 @@ def summarise(trace: Trace) -> Summary:
     count = torch.tensor(trace.free["count"], dtype=torch.float64)
     free = torch.tensor(trace.free["affinity"], dtype=torch.float64) / torch.where(count == 0, torch.nan, count)
     lookahead = [lookahead_affinity(_tensor(probe.losses), _tensor(probe.after)) for probe in seen]
-    first_order = [
-        first_order_affinity(_tensor(probe.gramians["all"]), _tensor(probe.losses), probe.rate) for probe in seen
-    ]
+    first_order = [first_order_affinity(_tensor(probe.pulls), _tensor(probe.losses), 1.0) for probe in seen]
     return Summary(
         trace=trace,
         returns=back,

@@ -18,18 +18,19 @@ class GradientProbe:
 
     Args:
         step: steps done.
-        rate: learning rate of the optimiser.
         losses: T probe losses.
-        after: T x T, losses of all tasks (columns) after the shared parameters went `rate` down each task's gradient.
+        after: T x T, losses of all tasks (columns) after the part of the optimiser's next step that each task's
+            gradient brings (rows), on the shared parameters.
         gramians: inner products of the gradients: `all` shared parameters, each layer, and `prompt` parameters.
-        squares: T, squared norm of the update that each task's weighted gradient alone would make.
+        pulls: inner products of those steps (rows, to be subtracted) and the gradients (columns).
+        squares: T, squared norms of the steps of the weighted gradients.
     """
 
     step: int
-    rate: float
     losses: list[float]
     after: Matrix
     gramians: dict[str, Matrix]
+    pulls: Matrix
     squares: list[float]
 
 

@@ -16,8 +16,8 @@ from mtl.functional.switch_summary import Summary, summarise
 from mtl.functional.switch_trace import GradientProbe, Trace
 from mtl.training.loaders import StepLoader
 from mtl.training.module import MultiTaskModule
-from mtl.training.probe_meter import Meter, gramians, moved, shared_parameters, undisturbed
-from mtl.training.probe_optimizer import scaled, stale_step
+from mtl.training.probe_meter import Meter, gramians, moved, products, shared_parameters, undisturbed
+from mtl.training.probe_optimizer import fresh_steps, stale_step
 from mtl.training.probe_points import probe_points, summary_points
 from mtl.training.probe_schedule import BACKWARD, Schedule
 
@@ -206,19 +206,12 @@ class Probe(Callback):
         parameters = list(shared.values())
         with torch.enable_grad():
             gradients = self.meter.gradients(module.model, parameters)
-        rate = float(optimizer.param_groups[0]["lr"])
-        losses, after = self.meter.lookahead(module.model, parameters, gradients, rate)
-        squares = torch.stack(
-            [
-                torch.stack(
-                    [scaled(optimizer, p, g).square().sum() for p, g in zip(parameters, part, strict=True)]
-                ).sum()
-                for part in gradients
-            ]
-        )
-        squares = squares * module.steplog.latest.to(squares) ** 2
+        steps = fresh_steps(optimizer, parameters, gradients, [1.0] * len(gradients))
+        losses, after = self.meter.lookahead(module.model, parameters, steps)
+        weighted = fresh_steps(optimizer, parameters, gradients, module.steplog.latest.tolist())
+        squares, pulls = products(weighted, weighted).diagonal(), products(steps, gradients)
         found = {place: matrix.tolist() for place, matrix in gramians(list(shared), gradients).items()}
-        probe = GradientProbe(step, rate, losses.tolist(), after.tolist(), found, squares.tolist())
+        probe = GradientProbe(step, losses.tolist(), after.tolist(), found, pulls.tolist(), squares.tolist())
         self.trace.gradients.append(probe)
         self.record(probe_points(self.trace.tasks, probe), step)
 

@@ -92,12 +92,12 @@ class Meter:
         return found
 
     def lookahead(
-        self, model: MultiTaskModel, parameters: Sequence[Tensor], gradients: Iterable[Sequence[Tensor]], rate: float
+        self, model: MultiTaskModel, parameters: Sequence[Tensor], steps: Iterable[Sequence[Tensor]]
     ) -> tuple[Tensor, Tensor]:
-        """T losses as they are, and T x T: of all tasks (columns) after a step of `rate` down each gradient (rows)."""
+        """T losses as they are, and T x T: of all tasks (columns) after each step (rows) is subtracted."""
         before, after = self.losses(model), []
-        for gradient in gradients:
-            with moved(parameters, gradient, -rate):
+        for step in steps:
+            with moved(parameters, step, -1):
                 after.append(self.losses(model))
         return before, torch.stack(after)
 
@@ -147,12 +147,22 @@ def layer_of(name: str) -> str:
     return ".".join([*owner, numbered[1]] if numbered else owner)
 
 
+def products(left: Sequence[Sequence[Tensor]], right: Sequence[Sequence[Tensor]]) -> Tensor:
+    """T x T inner products of what `left` (rows) and `right` (columns) hold for each task, in float64 on the CPU."""
+    total = torch.zeros(len(left), len(right), dtype=torch.float64)
+    for parts in zip(zip(*left, strict=True), zip(*right, strict=True), strict=True):
+        rows, columns = (torch.stack([part.flatten() for part in side]) for side in parts)
+        total += (rows @ columns.T).double().cpu()
+    return total
+
+
 def gramians(names: Sequence[str], gradients: Sequence[Sequence[Tensor]]) -> dict[str, Tensor]:
-    """T x T inner products over `all` parameters and over each layer, in float64."""
-    found: dict[str, Tensor] = {}
+    """T x T inner products over `all` parameters and over each layer."""
+    layers: dict[str, list[int]] = {}
     for place, name in enumerate(names):
-        rows = torch.stack([gradient[place].flatten() for gradient in gradients])
-        product = (rows @ rows.T).double().cpu()
-        for layer in ("all", layer_of(name)):
-            found[layer] = found[layer] + product if layer in found else product
-    return found
+        layers.setdefault(layer_of(name), []).append(place)
+    found = {}
+    for layer, places in layers.items():
+        part = [[gradient[place] for place in places] for gradient in gradients]
+        found[layer] = products(part, part)
+    return {"all": torch.stack(list(found.values())).sum(0), **found}

@@ -1,4 +1,4 @@
-"""What an optimiser's memory does by itself: the step that its first moment brings, and how it scales a gradient."""
+"""The parts of an optimiser's next step: what its first moment brings, and what a gradient does."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtl.functional.switch_affinity import stale_adam
+from mtl.functional.switch_affinity import fresh_adam, stale_adam
 
 
 def stale_step(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor]) -> list[Tensor] | None:
@@ -28,13 +28,26 @@ def stale_step(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor]) -
     return found if any_moment else None
 
 
-def scaled(optimizer: torch.optim.Optimizer, parameter: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient as the optimiser scales it: over sqrt(v / (1 - beta2^t)) + eps for Adam's kind, else as it is."""
-    state = optimizer.state.get(parameter, {})
+def fresh_step(optimizer: torch.optim.Optimizer, parameter: Tensor, gradient: Tensor) -> Tensor:
+    """What a gradient brings to the next step, as something to subtract: rate * g, or `fresh_adam` for Adam's kind."""
+    state, group = optimizer.state.get(parameter, {}), _group(optimizer, parameter)
+    rate = float(group["lr"])
     if not _is_adam(state, parameter):
-        return gradient
-    group = _group(optimizer, parameter)
-    return gradient / ((state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))).sqrt() + group["eps"])
+        return rate * gradient
+    return fresh_adam(gradient, state["exp_avg_sq"], float(state["step"]), rate, group["betas"], group["eps"])
+
+
+def fresh_steps(
+    optimizer: torch.optim.Optimizer,
+    parameters: Sequence[Tensor],
+    gradients: Sequence[Sequence[Tensor]],
+    weights: Sequence[float],
+) -> list[list[Tensor]]:
+    """`fresh_step` of each task's gradient, times its weight, at each parameter."""
+    return [
+        [fresh_step(optimizer, parameter, weight * part) for parameter, part in zip(parameters, parts, strict=True)]
+        for parts, weight in zip(gradients, weights, strict=True)
+    ]
 
 
 def _is_adam(state: Any, parameter: Tensor) -> bool:

@@ -36,7 +36,7 @@ from mtl.training.loaders import StepLoader
 from mtl.training.module import MultiTaskModule
 from mtl.training.probe import Probe
 from mtl.training.probe_meter import Meter, layer_of, undisturbed
-from mtl.training.probe_optimizer import scaled, stale_step
+from mtl.training.probe_optimizer import fresh_step, stale_step
 from mtl.training.probe_rows import probe_rows
 from mtl.training.probe_schedule import Schedule
 
@@ -93,14 +93,25 @@ def tasks(four_kinds, announced):
     return announced(four_kinds(), Keyword())[0]
 
 
-def fit(tasks, switching, trunk, steps, weighting=Fixed, optimizer=ADAM, batch_size=4, probe=None, prepare=None):
+def fit(
+    tasks,
+    switching,
+    trunk,
+    steps,
+    weighting=Fixed,
+    optimizer=ADAM,
+    batch_size=4,
+    probe=None,
+    prepare=None,
+    module_class=MultiTaskModule,
+):
     torch.manual_seed(0)
     known = {name: task.labelled.task for name, task in tasks.items()}
     kinds = {name: task.kind for name, task in known.items()}
     model = MultiTaskModel(trunk(), kinds, dropout=0.2)
     if prepare is not None:
         prepare(model)
-    module = MultiTaskModule(
+    module = module_class(
         model, known, weighting({name: kind.name for name, kind in kinds.items()}), optimizer, steps, {}
     )
     sizes = {name: len(task.labelled.rows["train"]) for name, task in tasks.items()}
@@ -312,6 +323,28 @@ def test_the_measures_of_two_tasks_at_an_angle_are_those_of_a_plain_loop(literal
     assert found.dominance.tolist() == pytest.approx((share / share.sum()).tolist(), abs=1e-4)
 
 
+def test_under_adam_the_lookahead_takes_adams_own_step_and_its_first_order_is_free(tasks):
+    optimizer = partial(torch.optim.Adam, lr=1e-5)
+    probe = fit(tasks, "round_robin", partial(Fragile, 40), 24, optimizer=optimizer, probe={"every": 4})[2][0]
+    found = probe.summary
+    assert float(found.lookahead.abs().max()) > 1e-5
+    torch.testing.assert_close(found.lookahead, found.first_order, rtol=0.05, atol=2e-6)
+
+
+def test_the_free_affinity_is_the_rate_times_the_gramian_over_the_loss(tasks):
+    seen = []
+
+    class Watch(MultiTaskModule):
+        def training_step(self, batch, index):
+            total = super().training_step(batch, index)
+            seen.append((self.told.gramian.double(), self.told.losses.double()))
+            return total
+
+    probe = fit(tasks, "joint", partial(Fragile, 40), 6, UPGrad, SGD, probe={"every": 100}, module_class=Watch)[2][0]
+    expected = torch.stack([0.05 * gramian / losses for gramian, losses in seen]).mean(0)
+    torch.testing.assert_close(probe.summary.free, expected)
+
+
 def test_cost_affinity_and_conflict_order_the_angles(literal, announced):
     found = [measured(literal, announced, degrees)[2][0].summary for degrees in (0, 30, 60, 90, 120, 150, 180)]
     for pair in ((0, 1), (1, 0)):
@@ -425,23 +458,31 @@ def test_the_stale_step_of_momentum_is_torchs_step_without_a_gradient(nesterov):
     torch.testing.assert_close(parameter.detach() - before, expected)
 
 
-def test_plain_descent_has_no_stale_step_and_scales_nothing():
+def test_plain_descent_has_no_stale_step_and_a_fresh_one_of_its_rate():
     parameter = nn.Parameter(torch.ones(3))
     optimizer = torch.optim.SGD([parameter], lr=0.1)
     parameter.grad = torch.ones(3)
     optimizer.step()
     assert stale_step(optimizer, [parameter]) is None
-    assert torch.equal(scaled(optimizer, parameter, parameter.grad), parameter.grad)
+    torch.testing.assert_close(fresh_step(optimizer, parameter, parameter.grad), torch.full((3,), 0.1))
 
 
-def test_adam_scales_a_gradient_as_in_its_paper():
-    parameter = nn.Parameter(torch.zeros(1).double())
-    optimizer = torch.optim.Adam([parameter], lr=0.1, betas=(0.0, 0.9), eps=0.0)
-    for gradient in (3.0, 4.0):
-        parameter.grad = torch.tensor([gradient]).double()
+@pytest.mark.parametrize("steps", [1, 4])
+def test_adams_step_is_what_its_memory_and_its_gradient_bring(steps):
+    parameter = nn.Parameter(torch.ones(3).double())
+    optimizer = torch.optim.Adam([parameter], lr=0.1, betas=(0.8, 0.95), eps=1e-3)
+    gradients = torch.randn(steps + 1, 3, generator=torch.Generator().manual_seed(0)).double()
+    for gradient in gradients[:-1]:
+        parameter.grad = gradient.clone()
         optimizer.step()
-    corrected = (0.9 * 0.1 * 9 + 0.1 * 16) / (1 - 0.9**2)
-    assert float(scaled(optimizer, parameter, torch.tensor([2.0]).double())) == pytest.approx(2 / corrected**0.5)
+    state, before = optimizer.state[parameter], parameter.detach().clone()
+    fresh = fresh_step(optimizer, parameter, gradients[-1])
+    second = 0.95 * state["exp_avg_sq"] + 0.05 * gradients[-1] ** 2
+    scale = (second / (1 - 0.95 ** (steps + 1))).sqrt() + 1e-3
+    memory = 0.1 * 0.8 * state["exp_avg"] / (1 - 0.8 ** (steps + 1)) / scale
+    parameter.grad = gradients[-1].clone()
+    optimizer.step()
+    torch.testing.assert_close(before - parameter.detach(), fresh + memory)
 
 
 @pytest.mark.parametrize(
