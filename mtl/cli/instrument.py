@@ -16,6 +16,6 @@ def make_probe(config: Mapping[str, Any], run: Run, recorder: Recorder) -> list[
         return []
     make = instantiate("probe", config["probe"])
     try:
-        return [make(run.tasks, config["steps"], config["seed"], recorder.metrics, recorder.text)]
+        return [make(run.tasks, run.plan.steps, config["seed"], recorder.metrics, recorder.text)]
     except (TypeError, ValueError) as error:
         raise MtlError(f"probe: {error}") from error

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import mtl
-from mtl.cli import compare, figure, predict, register, report, reproduce, sync, table, ui
+from mtl.cli import compare, figure, predict, register, report, reproduce, switches, sync, table, ui
 from mtl.errors import MtlError
 
 TRAIN_HELP = "train one run, or a sweep with -m; overrides as in Hydra: `mtl train --help` lists every option"
@@ -47,6 +47,7 @@ def _run(words: list[str]) -> int:
         "register": register,
         "report": report,
         "reproduce": reproduce,
+        "switches": switches,
         "sync": sync,
         "ui": ui,
     }

@@ -61,7 +61,9 @@ class Probe(Callback):
         if not isinstance(share, float | int) or not 0 < share <= 1:
             raise ValueError(f"`share` should be above 0 and at most 1. Found {share}")
         self.meter = Meter(tasks, rows, seed)
-        self.schedule = Schedule(len(tasks), steps, share, every)
+        # a switch: all losses, and that of the task switched to under stale momentum
+        price = self.meter.tokens_together + max(self.meter.tokens_alone)
+        self.schedule = Schedule(len(tasks), steps, share, every, price)
         self.trace = Trace(list(tasks), sizes={name: len(task.labelled.rows["train"]) for name, task in tasks.items()})
         self.record, self.write = record, write
         self._places = {name: place for place, name in enumerate(tasks)}

@@ -12,21 +12,24 @@ class Schedule:
     """Windows of consecutive switches, and probes of gradients, each for half of a budget counted in tokens.
 
     A window is measured at every switch for 2T visits, enough for each of T tasks in turn to be left and taken up
-    again. The first opens with the run, the last near its end (as long before as 2T visits take on average). In
-    between one opens where it is paid for and one more beside it, for the end: forward tokens of measurements stay
-    below `share` / 2 of the tokens of training steps, which count three times, for forward and backward. A run so short
-    that two windows are more than that has two all the same. Or, if `every` is given, one opens `every` steps after
-    the last.
+    again. One opens where it is paid for: forward tokens of measurements stay below `share` / 2 of the tokens of
+    training steps so far, which count three times, for forward and backward. The last one opens near the end of the run
+    (as long before as 2T visits take on average), and earlier ones leave enough of the run's whole budget for it; a run
+    too short for any has this one all the same. Or, if `every` is given, one opens `every` steps after the last. The
+    losses at the start of the run are measured in any case.
 
     Args:
         num_tasks: T.
         steps: of the run.
         share: of the run's work that measuring may cost.
         every: steps between two windows, and between two probes of gradients; `None`: by `share`.
+        price: forward tokens of one measurement at a switch.
     """
 
-    def __init__(self, num_tasks: int, steps: int, share: float, every: int | None) -> None:
+    def __init__(self, num_tasks: int, steps: int, share: float, every: int | None, price: int) -> None:
         self.num_tasks, self.steps, self.share, self.every = num_tasks, steps, share, every
+        self.least = (2 * num_tasks + 1) * price
+        """Forward tokens of a window, before there was one to go by."""
         self.work = 0
         """Tokens of training steps, three times."""
         self.spent = {"windows": 0, "gradients": 0}
@@ -52,15 +55,16 @@ class Schedule:
             self.windows += 1
         measures = self.left > 0
         self.left -= measures
-        return measures
+        return measures or not step
 
     def _opens(self, step: int) -> bool:
-        if not self.windows:
-            return True
-        price = self.spent["windows"] // self.windows
-        if step + 2 * self.num_tasks * step / max(self.visits - 1, 1) >= self.steps:
-            return self.windows == 1 or self.every is not None or self._is_time("windows", step, price)
-        return self._is_time("windows", step, 2 * price)
+        if not step:
+            return False
+        price = max(self.spent["windows"] // self.windows if self.windows else 0, self.least)
+        if step + 2 * self.num_tasks * step / (self.visits - 1) >= self.steps:
+            return not self.windows or self.every is not None or self._is_time("windows", step, price)
+        for_the_end = self.spent["windows"] + 2 * price <= self.share / 2 * self.work * self.steps / step
+        return self._is_time("windows", step, price) and (for_the_end or self.every is not None)
 
     def at_gradients(self, step: int, tokens: int) -> bool:
         """Whether to compare gradients before this step, which would take so many forward tokens."""

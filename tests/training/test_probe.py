@@ -393,9 +393,9 @@ def test_a_shared_head_start_is_seen_where_parameters_are_shared(tasks):
     st.integers(1, 50),
     st.integers(100, 4000),
 )
-def test_measuring_stays_within_its_share_but_for_two_windows(num_tasks, share, lengths, tokens, price):
+def test_measuring_stays_within_its_share_but_for_one_window(num_tasks, share, lengths, tokens, price):
     steps = sum(lengths)
-    schedule = Schedule(num_tasks, steps, share, None)
+    schedule = Schedule(num_tasks, steps, share, None, tokens)
     begins = set(np.cumsum([0, *lengths[:-1]]).tolist())
     for step in range(steps):
         if step in begins and schedule.at_switch(step):
@@ -405,28 +405,39 @@ def test_measuring_stays_within_its_share_but_for_two_windows(num_tasks, share, 
         schedule.trained(tokens)
     window = (2 * num_tasks + 1) * tokens
     assert schedule.spent["gradients"] <= share / 2 * schedule.work
-    assert schedule.spent["windows"] <= max(share / 2 * schedule.work + window, 2 * window)
+    assert schedule.spent["windows"] <= share / 2 * schedule.work + window + tokens
 
 
-def test_a_window_measures_each_of_its_switches_and_the_end_has_one():
-    schedule = Schedule(3, 600, 0.0001, None)
-    measured = []
-    for step in range(600):
+def windows_of(share, steps=600, price=100):
+    """Steps at which three tasks in turn are measured."""
+    schedule, found = Schedule(3, steps, share, None, price), []
+    for step in range(steps):
         if schedule.at_switch(step):
-            measured.append(step)
-            schedule.paid("windows", 100)
-        schedule.trained(100)
-    assert measured == [*range(7), *range(594, 600)]
+            found.append(step)
+            schedule.paid("windows", price)
+        schedule.trained(price)
+    return found
+
+
+def test_the_end_of_a_run_has_a_window_whatever_the_share():
+    assert windows_of(1e-9) == [0, *range(594, 600)]
+
+
+def test_windows_open_as_soon_as_they_are_paid_for_and_leave_room_for_the_last():
+    # a window is 700 tokens, the share comes to 1.5 a step: 900 at the end; the loss at the start is 100
+    assert windows_of(0.01) == [0, *range(594, 600)]
+    # 1800: one is paid for at step 267 with the start, and one more fits
+    assert windows_of(0.02) == [0, *range(267, 274), *range(594, 600)]
 
 
 def test_every_sets_the_distance_of_windows_and_of_gradients():
-    schedule = Schedule(2, 200, 0.05, 50)
+    schedule = Schedule(2, 200, 0.05, 50, 1)
     windows, gradients = [], []
     for step in range(200):
         windows += [step] if schedule.at_switch(step) else []
         gradients += [step] if schedule.at_gradients(step, 10**9) else []
         schedule.paid("windows", 10**9)
-    assert windows[:10] == [*range(5), *range(50, 55)]
+    assert windows[:11] == [0, *range(50, 55), *range(100, 105)]
     assert gradients == [50, 100, 150]
 
 
