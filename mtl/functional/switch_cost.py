@@ -174,8 +174,12 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
+ENOUGH = 6
+"""Samples below which percentiles of resampled means say nothing but the range."""
+
+
 class Estimate(NamedTuple):
-    """Mean of n samples and a 95 % percentile bootstrap interval (nan below two samples)."""
+    """Mean of n samples and a 95 % percentile bootstrap interval (nan below `ENOUGH` samples)."""
 
     mean: float
     low: float
@@ -189,7 +193,7 @@ def estimate(samples: Sequence[float], resamples: int = 2000) -> Estimate:
     """
     values = torch.tensor(samples, dtype=torch.float64)
     n = len(values)
-    if n < 2:
+    if n < ENOUGH:
         return Estimate(float(values.mean()), math.nan, math.nan, n)
     drawn = torch.randint(n, (resamples, n), generator=torch.Generator().manual_seed(0))
     low, high = values[drawn].mean(1).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()

@@ -20,17 +20,21 @@ def headline(summary: Summary) -> str:
     """The largest harm in one line."""
     trace = summary.trace
     seen = f"{len(trace.visits)} visits in {trace.steps} steps"
-    harms = {pair: estimate for pair, estimate in summary.cost.items() if estimate.mean > 0}
     if len(trace.visits) == 1:
         return f"Every step trains {', '.join(trace.tasks)}: there is no switch; affinity and conflict are measured"
+    harms = {pair: estimate for pair, estimate in summary.cost.items() if estimate.mean > 0}
     if not harms:
         return f"No measured switch cost anything on average ({len(summary.returns)} returns measured; {seen})"
-    pair = max(harms, key=lambda pair: summary.relative[pair].mean)
+    clear = {pair: estimate for pair, estimate in harms.items() if estimate.low > 0}
+    pair = max(clear or harms, key=lambda pair: summary.relative[pair].mean)
     worst, (i, j) = harms[pair], pair
-    span = "" if math.isnan(worst.low) else f", 95 % interval {worst.low:+.4f} to {worst.high:+.4f}"
+    span = "too few for an interval"
+    if math.isfinite(worst.low):
+        span = f"95 % interval {worst.low:+.4f} to {worst.high:+.4f}"
+    said = "The dearest switch for its task" if clear else "No cost is clearly above 0; the largest"
     return (
-        f"The dearest switch for its task: {trace.tasks[i]} → {trace.tasks[j]}, {worst.mean:+.4f} "
-        f"({100 * summary.relative[pair].mean:+.1f} % of the loss; n = {worst.n}{span}; {seen})"
+        f"{said}: {trace.tasks[i]} → {trace.tasks[j]}, {worst.mean:+.4f} "
+        f"({100 * summary.relative[pair].mean:+.1f} % of the loss; n = {worst.n}, {span}; {seen})"
     )
 
 

@@ -52,10 +52,17 @@ def test_the_page_writes_the_numbers_and_escapes_the_names():
     assert text.count("<svg") == 6
 
 
-def test_the_headline_names_the_dearest_switch():
-    assert headline(summarise(made())).startswith(
-        "The dearest switch for its task: <b> → a, +3.0000 (+75.0 % of the loss"
+def test_the_headline_names_the_dearest_switch_and_says_how_sure_it_is():
+    few = headline(summarise(made()))
+    assert few.startswith(
+        "No cost is clearly above 0; the largest: <b> → a, +3.0000 (+75.0 % of the loss; n = 1, too few"
     )
+    trace = made()
+    trace.starts, trace.which, trace.steps = list(range(20)), [0, 1] * 10, 20
+    trace.losses = {step: [1 + step % 2 * -0.5 + 0.01 * step, 1.0] for step in range(21)}
+    trace.stale = []
+    assert headline(summarise(trace)).startswith("The dearest switch for its task: <b> → a, +0.5100 (+")
+    assert "n = 9, 95 % interval +0.5100 to +0.5100" in headline(summarise(trace))
     cheap = made({0: [10, 8], 2: [4, 8], 5: [3, 2], 7: [3, 2]})
     assert headline(summarise(cheap)).startswith("No measured switch cost anything on average (1 returns measured")
 
