@@ -234,7 +234,8 @@ def make_model(config: Config, tasks: Mapping[str, Task], vocabulary_size: int) 
     """Trunk and heads."""
     node = {field: value for field, value in config["trunk"].items() if field != "tokenizer"}
     trunk = instantiate("trunk", node, vocabulary_size=vocabulary_size, per_token=reads_tokens(config))
-    return MultiTaskModel(trunk, {name: task.kind for name, task in tasks.items()}, config["head"]["dropout"])
+    kinds = {name: task.kind for name, task in tasks.items()}
+    return MultiTaskModel(trunk, kinds, config["head"]["dropout"], config["weighting"].get("condition", 0))
 
 
 def training_texts(loaded: Mapping[str, LabelledRows]) -> list[str]:

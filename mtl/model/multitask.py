@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from mtl.data.batch import Batch
 from mtl.data.kinds import Kind
 from mtl.model.base import Trunk
+from mtl.model.conditioned import Conditioned
 
 
 class MultiTaskModel(nn.Module):
@@ -16,9 +17,10 @@ class MultiTaskModel(nn.Module):
         trunk: shared by all tasks.
         kinds: name and kind of each task of the run, in its order.
         dropout: on the features that a head reads.
+        condition: units of the layer that tells the model a preference between its tasks; 0: it hears none.
     """
 
-    def __init__(self, trunk: Trunk, kinds: Mapping[str, Kind], dropout: float = 0.0) -> None:
+    def __init__(self, trunk: Trunk, kinds: Mapping[str, Kind], dropout: float = 0.0, condition: int = 0) -> None:
         super().__init__()
         self.trunk = trunk
         self.per_token = {name: kind.per_token for name, kind in kinds.items()}
@@ -29,11 +31,13 @@ class MultiTaskModel(nn.Module):
                 for name, kind in kinds.items()
             }
         )
+        self.condition = Conditioned(len(kinds), condition, trunk.width) if condition else None
 
     def features(self, batch: Batch) -> Tensor:
         """What heads read: tokens, U x L x D, or whole texts, U x D, where no task of the run tags tokens."""
         features = self.trunk(batch.ids, batch.lengths)
-        return features if self.reads_tokens else self.trunk.pool(features, batch.lengths)
+        read = features if self.reads_tokens else self.trunk.pool(features, batch.lengths)
+        return read if self.condition is None else self.condition(read)
 
     def outputs(self, batch: Batch, features: Tensor) -> dict[str, Tensor]:
         """What each task's head makes of the features: R x C, or R x L x C for one output a token."""

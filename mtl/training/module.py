@@ -13,6 +13,7 @@ from mtl.data.batch import Batch
 from mtl.data.kinds.tagging import IGNORED
 from mtl.data.task import Task
 from mtl.errors import MtlError
+from mtl.model.conditioned import named, rays
 from mtl.model.multitask import MultiTaskModel
 from mtl.strategies.transform.base import Transform
 from mtl.strategies.weighting.base import Signals, Weighting
@@ -70,6 +71,10 @@ class MultiTaskModule(pl.LightningModule):
         self.transform, self.weight_heads, self.on_nan = transform, weight_heads, on_nan
         if weighting.needs_gramian:
             check(model, weighting, gradients, weight_heads)
+        if weighting.coming_preference() is not None and model.condition is None:
+            raise ValueError(
+                f"{type(weighting).__name__} tells the model a preference. Found a model without `condition`"
+            )
         self.skipped: Tensor
         self.register_buffer("skipped", torch.zeros(len(tasks), dtype=torch.long))
         self.steplog = StepLog(list(tasks))
@@ -78,6 +83,8 @@ class MultiTaskModule(pl.LightningModule):
         self._losses: dict[str, dict[str, MeanMetric]] = {}
         self.used = 0.0
         """Share of the run's length that is used, from who measures it; read where `steps` is `None`."""
+        self._along: dict[tuple[float, ...], dict[str, MeanMetric]] = {}
+        """Losses of a conditioned model by the preference that it is told."""
         self.gramian: tuple[list[str], Tensor] | None = None
         """Tasks and Gramian of the last step, where the weighting took one."""
         self.told: Signals | None = None
@@ -89,6 +96,8 @@ class MultiTaskModule(pl.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor | None:
         """The step's total loss; `None`, which changes nothing, where no task's is finite."""
         losses = {name: self.tasks[name].kind.loss for name in batch.tasks}
+        if self.model.condition is not None:
+            self._tell(self.weighting.coming_preference())
         if self.weighting.needs_gramian or self._per_task is not None:
             done = weigh_gradients(
                 self.model,
@@ -175,20 +184,39 @@ class MultiTaskModule(pl.LightningModule):
         """Lightning doesn't know our batch."""
         return batch.to(device)
 
+    def _tell(self, preference: Tensor | None) -> None:
+        """A conditioned model hears a preference; `None`: an equal one."""
+        condition = self.model.condition
+        assert condition is not None
+        equal = torch.full_like(condition.preference, 1 / len(self.tasks))
+        condition.preference = equal if preference is None else preference.to(equal)
+
     # evaluation: the same for both splits
 
     def _begin(self, split: str) -> None:
+        if self.model.condition is not None:
+            along = rays(len(self.tasks))
+            self._along = {ray: {name: MeanMetric().to(self.device) for name in self.tasks} for ray in along}
         self._scores[split] = {name: task.kind.metrics().to(self.device) for name, task in self.tasks.items()}
         self._losses[split] = {name: MeanMetric().to(self.device) for name in self.tasks}
 
     def _evaluate(self, batch: Batch, split: str) -> dict[str, Tensor]:
+        for ray, losses in self._along.items():
+            self._tell(torch.tensor(ray))
+            self._take_losses(batch, self.model(batch), losses)
+        if self.model.condition is not None:
+            self._tell(None)
         outputs = self.model(batch)
+        self._take_losses(batch, outputs, self._losses[split])
         for name, rows in batch.tasks.items():
             self._scores[split][name].update(outputs[name], rows.targets)
+        return outputs
+
+    def _take_losses(self, batch: Batch, outputs: Mapping[str, Tensor], means: Mapping[str, MeanMetric]) -> None:
+        for name, rows in batch.tasks.items():
             kind = self.tasks[name].kind
             count = (rows.targets != IGNORED).sum() if kind.per_token else len(rows.targets)
-            self._losses[split][name].update(kind.loss(outputs[name], rows.targets), weight=count)
-        return outputs
+            means[name].update(kind.loss(outputs[name], rows.targets), weight=count)
 
     def _end(self, split: str) -> None:
         values: dict[str, Tensor] = {}
@@ -200,6 +228,8 @@ class MultiTaskModule(pl.LightningModule):
             for name, task in self.tasks.items()
         ]
         values[f"{split}/score"] = torch.stack([value.float() for value in oriented]).mean()
+        for ray, losses in self._along.items():
+            values |= {f"{split}/{name}/loss/{named(ray)}": mean.compute() for name, mean in losses.items()}
         self.log_dict(values)
 
     def on_validation_epoch_start(self) -> None:

@@ -64,6 +64,10 @@ class Adjusted(Weighting):
         """Of the weighting itself."""
         return self.inner.name
 
+    def coming_preference(self) -> Tensor | None:
+        """Of the weighting itself."""
+        return self.inner.coming_preference()
+
     def wants_gramian(self, step: int) -> bool:
         """In every `every`-th step."""
         return step % self.every == 0 and self.inner.wants_gramian(step)

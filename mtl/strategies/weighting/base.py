@@ -123,6 +123,10 @@ class Weighting(nn.Module):
         """Whether this very step needs the Gramian: always or never, unless old weights are kept for some steps."""
         return self.needs_gramian
 
+    def coming_preference(self) -> Tensor | None:
+        """T numbers that a conditioned model is told before the coming step; `None`: nothing."""
+        return None
+
     def total(self, tasks: int) -> float:
         """What the weights of `tasks` alike tasks of a step come to."""
         return float(tasks) if self.scale == "sum" else 1.0
