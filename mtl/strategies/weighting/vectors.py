@@ -62,5 +62,6 @@ def simplex(tasks: Sequence[str], preference: Weights | None) -> Tensor:
     found = vector(tasks, preference, "preference")
     total = float(found.sum())
     if abs(total - 1) > 1e-4:
-        raise ValueError(f"`preference` should come to 1 over the tasks. Found {total:g}: {found.tolist()}")
+        shown = [round(value, 6) for value in found.tolist()]
+        raise ValueError(f"`preference` should come to 1 over the tasks. Found {total:g}: {shown}")
     return found / total

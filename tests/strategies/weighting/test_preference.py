@@ -24,7 +24,7 @@ def step(losses, tasks=None, gramian=None):
 @pytest.mark.parametrize(
     ("preference", "message"),
     [
-        ([0.5, 0.5, 0.5], r"`preference` should come to 1 over the tasks. Found 1.5: \[0.5, 0.5, 0.5\]"),
+        ([0.9, 0.9, 0.0], r"`preference` should come to 1 over the tasks. Found 1.8: \[0.9, 0.9, 0.0\]"),
         ([0.5, 0.5], r"`preference` should be one number a task \(a, b, c\). Found 2 for 3"),
         ([1.5, -0.5, 0.0], "`preference` should be finite and not negative. Found -0.5 for task 'b'"),
         ({"a": 0.5, "z": 0.5}, "`preference` should name tasks of the run: a, b, c. Found 'z'"),
