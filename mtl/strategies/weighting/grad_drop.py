@@ -48,5 +48,5 @@ class GradDrop(Weighting):
         rows = signals.require_jacobian()
         uniform = torch.rand(rows.shape[1], generator=self.chance.generator).to(rows.device)
         leaks = self.leaks[signals.tasks][:, None]
-        passed = (leaks + (1 - leaks) * sign_masks(rows, uniform)) * rows
+        passed = torch.where(sign_masks(rows, uniform), rows, leaks * rows)
         return shares(passed, rows, 1.0), passed.sum(0)

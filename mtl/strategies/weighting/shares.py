@@ -12,9 +12,5 @@ def shares(added: Tensor, jacobian: Tensor, of_zero: float) -> Tensor:
         jacobian: K x N.
         of_zero: the share of a gradient of zero.
     """
-    size = jacobian.abs().amax(1, keepdim=True)  # squares of small numbers would vanish
-    lengths = torch.where(size > 0, size, 1.0)
-    unit = jacobian / lengths
-    squares = unit.square().sum(1)
-    found = (added / lengths * unit).sum(1) / torch.where(squares > 0, squares, 1.0)
-    return torch.where(squares > 0, found, of_zero)
+    squares = torch.linalg.vecdot(jacobian, jacobian)
+    return torch.where(squares > 0, torch.linalg.vecdot(added, jacobian) / squares, of_zero)
