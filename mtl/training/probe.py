@@ -52,7 +52,7 @@ class Probe(Callback):
         record: Points,
         write: Callable[[str, str], None],
         rows: int = 16,
-        share: float = 0.07,
+        share: float = 0.05,
         every: int | None = None,
     ) -> None:
         for name, value in (("rows", rows), ("every", 1 if every is None else every)):
