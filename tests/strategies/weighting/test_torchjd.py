@@ -96,7 +96,9 @@ def test_the_weights_of_one_that_has_none_are_those_of_the_nearest_sum(signals):
     torch.testing.assert_close(weights.double(), wanted, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", sorted(set(EVERY_AGGREGATOR) - {"Constant", "NashMTL", "PCD", "TrimmedMean", "Random"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(EVERY_AGGREGATOR) - {"Constant", "NashMTL", "PCD", "TrimmedMean", "Random"})
+)
 def test_a_reduction_knows_which_are_sums(name, signals):
     """CAGrad comes to 1 and 0.4 of it."""
     weighting, now = adjusted(TorchJD(THREE, name, EVERY_AGGREGATOR[name]), "sum"), signals(range(3))
