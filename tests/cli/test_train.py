@@ -151,7 +151,6 @@ def test_the_best_model_on_validation_is_the_one_tested(mtl, folder):
 
 
 CONF = Path(__file__).parents[2] / "conf"
-NEEDS = {"fixed_50_50", "fixed_80_20", "fixed_20_80"}
 
 
 @pytest.mark.parametrize(
