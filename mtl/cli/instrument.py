@@ -12,7 +12,9 @@ from mtl.training.probe import Probe
 
 def make_probe(config: Mapping[str, Any], run: Run, recorder: Recorder) -> list[Probe]:
     """The callback that `probe=switching` asks for, as a list of one; none for `probe=none`."""
-    if config["probe"] is None:
+    if "_target_" not in config["probe"]:
+        if config["probe"]["rows"] != 0:
+            raise MtlError(f"probe.rows needs probe=switching. Found {config['probe']['rows']} with probe=none")
         return []
     make = instantiate("probe", config["probe"])
     try:

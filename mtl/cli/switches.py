@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     found = one_run(uri, args.run)
     text = read_text(uri, found.run_id, FILE)
     if text is None:
-        if found.status != "FINISHED" and found.params.get("probe.rows"):
+        if found.status != "FINISHED" and "probe._target_" in found.params:
             raise MtlError(f"run {found.run_id[:8]} is {found.status}: its probe is recorded when it ends")
         raise MtlError(
             f"run {found.run_id[:8]} ({found.name}) was trained without the probe; "

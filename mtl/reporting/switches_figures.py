@@ -133,6 +133,7 @@ def lines(shown: Mapping[str, Curves], tasks: Sequence[str]) -> str:
                     few = {"marker": ".", "markersize": 3, "linewidth": 0.7} if len(steps) < 80 else {"linewidth": 0.9}
                     axes.plot(steps, values, label=task, **(line_style(place) | few))
             axes.set_ylabel(label)
+            axes.margins(x=0)
         grid[-1].set_xlabel("optimiser step")
         handles, names = grid[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=min(len(names), 6))

@@ -109,6 +109,11 @@ def test_a_wrong_option_is_found_before_there_is_a_run(mtl, folder, option, said
     assert read_runs(uri(folder), "mtl").empty
 
 
+def test_rows_without_the_probe_are_refused(mtl):
+    done = mtl("train", TASKS, "probe.rows=4")
+    assert (done.code, done.err) == (2, "mtl: probe.rows needs probe=switching. Found 4 with probe=none\n")
+
+
 def test_a_probed_run_that_is_cut_off_ends_with_the_measures_of_one_that_is_not(mtl, folder, monkeypatch):
     words = (TASKS, *BLOCKS, *PROBED, "steps=40", "checkpoint_every=7", "trunk.dropout=0.2", "weighting=upgrad")
     assert mtl("train", *words, "tracking.experiment=whole").code == 0
