@@ -82,6 +82,7 @@ def tiny_model(tmp_path_factory):
     """Kind of model -> a folder with a randomly initialised one of two layers and its tokenizer; 64 positions."""
     transformers = pytest.importorskip("transformers", reason="the extra llm is not installed")
     tokenizers = pytest.importorskip("tokenizers", reason="the extra llm is not installed")
+    transformers.utils.logging.disable_progress_bar()
 
     def tokenizer(kind):
         if kind in ("gpt2", "llama", "qwen2", "roberta"):

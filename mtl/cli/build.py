@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import torch
 
+from mtl.cli.cloze import calibrate, make_cloze
 from mtl.cli.identity import baseline_key, digest
 from mtl.cli.instantiate import instantiate
 from mtl.cli.tasks import make_spec
@@ -105,7 +106,7 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
     }
     kinds = {name: task.kind.name for name, task in tasks.items()}
     module = MultiTaskModule(
-        make_model(config, tasks, len(vocabulary)),
+        make_model(config, tasks, vocabulary, prompt),
         tasks,
         make_weighting(config, kinds),
         make_optimizer(config),
@@ -116,6 +117,9 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         config["weight_heads"],
         config["on_nan"],
     )
+    if config["head"].get("calibrate"):
+        calibrate(module.model, tasks, vocabulary, prompt)
+    _check_trained(config, module)
     _check_features(config, module, announced)
     if plan.rate.needs_gramian and not module.weighting.needs_gramian:
         raise MtlError(
@@ -230,12 +234,16 @@ def make_optimizer(config: Config) -> MakeOptimizer:
     return make
 
 
-def make_model(config: Config, tasks: Mapping[str, Task], vocabulary_size: int) -> MultiTaskModel:
+def make_model(config: Config, tasks: Mapping[str, Task], vocabulary: Encoder, prompt: Prompt) -> MultiTaskModel:
     """Trunk and heads."""
     node = {field: value for field, value in config["trunk"].items() if field != "tokenizer"}
-    trunk = instantiate("trunk", node, vocabulary_size=vocabulary_size, per_token=reads_tokens(config))
-    kinds = {name: task.kind for name, task in tasks.items()}
-    return MultiTaskModel(trunk, kinds, config["head"]["dropout"], config["weighting"].get("condition", 0))
+    head, kinds = config["head"], {name: task.kind for name, task in tasks.items()}
+    cloze = make_cloze(config, tasks, vocabulary, prompt) if "words" in head else None
+    if cloze is not None:
+        node["language_model"] = True
+    trunk = instantiate("trunk", node, vocabulary_size=len(vocabulary), per_token=reads_tokens(config))
+    condition = config["weighting"].get("condition", 0)
+    return MultiTaskModel(trunk, kinds, head.get("dropout", 0.0), condition, cloze, head.get("bias", False))
 
 
 def training_texts(loaded: Mapping[str, LabelledRows]) -> list[str]:
@@ -309,6 +317,19 @@ def check(config: Config) -> None:
             raise MtlError(f"{field} should be {choices(get_args(allowed))}. Found '{config[field]}'")
     if not isinstance(config["weight_heads"], bool):
         raise MtlError(f"weight_heads should be true or false. Found '{config['weight_heads']}'")
+
+
+def _check_trained(config: Config, module: MultiTaskModule) -> None:
+    """Something should train, and what the tasks' words share with the embedding should be weighed with it."""
+    if not any(parameter.requires_grad for parameter in module.model.parameters()):
+        raise MtlError(
+            "nothing trains: the trunk is frozen and head=cloze says words; take trunk.tuning=lora, or head.bias=true"
+        )
+    if module.model.cloze is not None and module.weighting.needs_gramian and config["trunk"].get("tuning") == "full":
+        raise MtlError(
+            "head=cloze with trunk.tuning=full trains the embedding through the words too, which a weighting that "
+            "takes gradients would not see; take trunk.tuning=lora"
+        )
 
 
 def _check_features(config: Config, module: MultiTaskModule, announced: Mapping[str, Announced]) -> None:

@@ -153,7 +153,7 @@ def load(checkpoint: Path) -> "Predictor":
     vocabulary = encoder_from(kept["vocabulary"])
     prompt = instantiate("prompt", kept["config"]["prompt"])
     prompt.load_state(kept["prompt"])
-    model = make_model(kept["config"], tasks, len(vocabulary))
+    model = make_model(kept["config"], tasks, vocabulary, prompt)
     model.load_state_dict(
         {name.removeprefix("model."): value for name, value in state["state_dict"].items() if name[:6] == "model."}
     )

@@ -11,6 +11,9 @@ from mtl.data.pretrained import digest, locate, longest_input
 from mtl.data.text import separator
 from mtl.errors import MtlError
 
+MASK = "{mask}"
+"""Stands for the model's own mask in a prompt, whatever its name."""
+
 
 class PretrainedTokenizer:
     """A fast tokenizer of the Hugging Face format. Texts are cut as their words stand: `[SEP]` in a review is five
@@ -42,7 +45,7 @@ class PretrainedTokenizer:
         self._tokenizer.no_padding()
         special = [found.pad_token_id, found.unk_token_id, found.eos_token_id]
         self.padding: int = next((token for token in special if token is not None), 0)
-        self._unknown: int = next((token for token in (found.unk_token_id, found.eos_token_id) if token is not None), 0)
+        self.unknown: int | None = found.unk_token_id
         self.mask: int | None = found.mask_token_id
         self.mask_text: str | None = found.mask_token
         self.size: int = len(found)
@@ -62,11 +65,12 @@ class PretrainedTokenizer:
         """The ids of the text's pieces, without special tokens (int32)."""
         self._tokenizer.encode_special_tokens = True
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return np.array(ids or [self._unknown], dtype=np.int32)
+        return np.array(ids or [self.padding if self.unknown is None else self.unknown], dtype=np.int32)
 
     def encode_prompt(self, text: str) -> np.ndarray:
-        """The ids of a prompt's words; special tokens are known by their names (int32)."""
+        """The ids of a prompt's words; special tokens are known by their names, the mask as `{mask}` (int32)."""
         self._tokenizer.encode_special_tokens = False
+        text = text.replace(MASK, self.mask_text or MASK)
         return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)
 
     def encode_tokens(self, tokens: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

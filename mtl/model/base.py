@@ -24,6 +24,10 @@ class Trunk(nn.Module):
         """
         return [child for child in self.children() if any(True for _ in child.parameters())][-1:]
 
+    def answer(self, features: Tensor) -> Tensor:
+        """Logits over the vocabulary for features (... x D to ... x V), for trunks that were made to say words."""
+        raise NotImplementedError
+
     @abstractmethod
     def pool(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Features of the whole text, U x D."""

@@ -7,31 +7,48 @@ from torch import Tensor, nn
 from mtl.data.batch import Batch
 from mtl.data.kinds import Kind
 from mtl.model.base import Trunk
+from mtl.model.cloze.cloze import Cloze, ClozeHead
 from mtl.model.conditioned import Conditioned
 
 
 class MultiTaskModel(nn.Module):
-    """The shared trunk and a linear head for each task.
+    """The shared trunk and a head for each task: linear, or the words that the trunk's own language model says.
 
     Args:
         trunk: shared by all tasks.
         kinds: name and kind of each task of the run, in its order.
-        dropout: on the features that a head reads.
+        dropout: on the features that a linear head reads.
         condition: units of the layer that tells the model a preference between its tasks; 0: it hears none.
+        cloze: label words in place of linear heads; the trunk then has an `answer`.
+        bias: whether a cloze head learns a number for each label.
     """
 
-    def __init__(self, trunk: Trunk, kinds: Mapping[str, Kind], dropout: float = 0.0, condition: int = 0) -> None:
+    def __init__(
+        self,
+        trunk: Trunk,
+        kinds: Mapping[str, Kind],
+        dropout: float = 0.0,
+        condition: int = 0,
+        cloze: Cloze | None = None,
+        bias: bool = False,
+    ) -> None:
         super().__init__()
-        self.trunk = trunk
+        self.trunk, self.cloze = trunk, cloze
         self.per_token = {name: kind.per_token for name, kind in kinds.items()}
-        self.reads_tokens = any(self.per_token.values())
+        self.reads_tokens = any(self.per_token.values()) or cloze is not None
         self.heads = nn.ModuleDict(
             {
                 name: nn.Sequential(nn.Dropout(dropout), nn.Linear(trunk.width, kind.num_outputs))
+                if cloze is None
+                else ClozeHead(cloze.plans[name], bias)
                 for name, kind in kinds.items()
             }
         )
         self.condition = Conditioned(len(kinds), condition, trunk.width) if condition else None
+
+    def asked(self, batch: Batch) -> Batch:
+        """The batch as `features` and `outputs` take it: with what the label words of a cloze head need."""
+        return batch if self.cloze is None else self.cloze.expand(batch)
 
     def features(self, batch: Batch) -> Tensor:
         """What heads read: tokens, U x L x D, or whole texts, U x D, where no task of the run tags tokens."""
@@ -41,6 +58,9 @@ class MultiTaskModel(nn.Module):
 
     def outputs(self, batch: Batch, features: Tensor) -> dict[str, Tensor]:
         """What each task's head makes of the features: R x C, or R x L x C for one output a token."""
+        if self.cloze is not None:
+            read = {name: self.cloze.read(name, batch, features) for name in batch.tasks}
+            return {name: self.heads[name](self.trunk.answer(hidden)) for name, hidden in read.items()}
         texts = None if self.reads_tokens else features
         outputs = {}
         for name, rows in batch.tasks.items():
@@ -53,4 +73,5 @@ class MultiTaskModel(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Outputs of each task of the batch: R x C, or R x L x C for one a token."""
+        batch = self.asked(batch)
         return self.outputs(batch, self.features(batch))

@@ -68,6 +68,7 @@ def weigh_gradients(
             "gradients=features needs tasks that share all rows of a step and their prompt; "
             f"take gradients=shared for {', '.join(batch.tasks)}"
         )
+    batch = model.asked(batch)
     names = list(batch.tasks)
     apart = cheaper_apart(batch)
     alone = [one(batch, name, apart) for name in names]

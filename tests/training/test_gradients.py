@@ -296,6 +296,7 @@ def test_a_linear_trunk_by_hand():
     trunk = nn.Linear(1, 1, bias=False)
     head = SimpleNamespace(parameters=lambda: iter(()))
     model = SimpleNamespace(
+        asked=lambda batch: batch,
         trunk=trunk,
         heads={"a": head, "b": head},
         features=lambda batch: trunk(batch.ids),

@@ -74,11 +74,11 @@ class Pretrained(Trunk):
         self.name, self.causal, self.tuning, self.pooling = str(name), causal, tuning, pooling
         self.checkpointing, self.frozen = gradient_checkpointing, tuning == "frozen"
         self.max_length = longest_input(folder)
-        backbone, answering = seam.load(folder, self.name, causal, language_model, dtype, trust_remote_code)
+        backbone, self.answering = seam.load(folder, self.name, causal, language_model, dtype, trust_remote_code)
         self.backbone, self.width = backbone, backbone.config.hidden_size
-        self._answering = (answering,)  # not a submodule: it may share the embedding's weights
-        if answering is not None:
-            answering.requires_grad_(tuning == "full")
+        shared = {id(parameter) for parameter in backbone.parameters()}
+        for parameter in self.answering.parameters() if self.answering is not None else ():
+            parameter.requires_grad_(id(parameter) in shared)  # it trains no further than it is the embedding
         if tuning == "frozen":
             self.backbone.requires_grad_(False)
         elif tuning == "lora":
@@ -145,9 +145,8 @@ class Pretrained(Trunk):
 
     def answer(self, features: Tensor) -> Tensor:
         """Logits over the model's vocabulary for features of any shape ... x D; needs `language_model`."""
-        answering = self._answering[0]
-        assert answering is not None
-        return answering(features.to(self.backbone.dtype)).float()
+        assert self.answering is not None
+        return self.answering(features.to(self.backbone.dtype)).float()
 
     def last_layer(self) -> list[nn.Module]:
         """The last layer of the model."""
@@ -183,15 +182,25 @@ def _add_adapters(
 def _untrained(trunk: Pretrained) -> set[str]:
     """Names of what does not train: it is found again by the model's name."""
     trained = {name for name, parameter in trunk.named_parameters() if parameter.requires_grad}
-    return set(trunk.backbone.state_dict(prefix="backbone.")) - trained
+    return {name for part in ("backbone", "answering") for name in _names(trunk, part)} - trained
+
+
+def _names(trunk: Pretrained, part: str) -> list[str]:
+    module = getattr(trunk, part)
+    return [] if module is None else list(module.state_dict(prefix=part + "."))
 
 
 def _drop_untrained(trunk: Pretrained, state: dict[str, Any], prefix: str, _: Any) -> None:
-    trained = {prefix + name for name, parameter in trunk.named_parameters() if parameter.requires_grad}
-    for name in [name for name in state if name.startswith(prefix + "backbone.") and name not in trained]:
-        del state[name]
+    for name in _untrained(trunk):
+        state.pop(prefix + name, None)
 
 
 def _miss_only_trained(trunk: Pretrained, keys: Any) -> None:
     known = _untrained(trunk)
-    keys.missing_keys[:] = [key for key in keys.missing_keys if key[key.find("backbone.") :] not in known]
+    keys.missing_keys[:] = [key for key in keys.missing_keys if not known & set(_tails(key))]
+
+
+def _tails(key: str) -> list[str]:
+    """A name without its first parts, one by one: where the trunk stands in a model is not told."""
+    parts = key.split(".")
+    return [".".join(parts[place:]) for place in range(len(parts))]

@@ -1,0 +1,68 @@
+"""Label words from the command line."""
+
+import json
+
+import pytest
+import torch
+
+pytest.importorskip("transformers", reason="the extra llm is not installed")
+pytest.importorskip("peft", reason="the extra llm is not installed")
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+REVIEWS = ("train", "task=./reviews.yaml", "head=cloze", "steps=4", "eval_every=4")
+MASKED = ("prompt=phrase", "tasks.reviews.phrase='{text} it is {mask}.'")
+
+
+@pytest.mark.parametrize("kind", ["bert", "llama"])
+def test_a_cloze_head_trains_by_lora_and_answers_again(mtl, folder, tiny_model, kind):
+    trunk = (f"trunk=hf_{'encoder' if kind == 'bert' else 'decoder'}", f"trunk.name={tiny_model(kind)}")
+    words = "head.words={reviews:{good:[good,nice],bad:[bad,terrible]}}"
+    done = mtl(*REVIEWS, *trunk, *(MASKED if kind == "bert" else ()), "trunk.tuning=lora", words)
+    assert done.code == 0, done.err
+    run = done.out.split("run ")[-1].split(")")[0]
+    (checkpoint,) = folder.glob("outputs/*/*/checkpoints/last.ckpt")
+    kept = torch.load(checkpoint, weights_only=True)["state_dict"]
+    assert kept["model.heads.reviews.prior"].abs().sum() > 0
+    assert all("lora_" in name or name == "model.heads.reviews.prior" for name in kept if name.startswith("model."))
+    said = json.loads(mtl("predict", run, "--json", "a good book").out)["reviews"]
+    assert said["answer"] in ("good", "bad")
+    assert 0.5 <= said["probability"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("trunk=lstm",), "head=cloze needs a trunk with a language model"),
+        (("trunk=hf_encoder", "trunk.name=./bert"), "head=cloze needs a prompt that says once where the word stands"),
+        (("trunk=hf_encoder", "trunk.name=./bert", *MASKED), "nothing trains: the trunk is frozen"),
+        (("trunk=hf_decoder", "trunk.name=./llama", "head.words={x:{a:b}}"), "head.words should name tasks of the run"),
+        (
+            ("trunk=hf_encoder", "trunk.name=./bare", *MASKED, "head.bias=true"),
+            "./bare lacks its weights for answering with words",
+        ),
+        (
+            ("trunk=hf_decoder", "trunk.name=./llama", "data.max_length=64", "head.bias=true"),
+            "data.max_length and the longest label word should be at most 64",
+        ),
+        (
+            ("trunk=hf_encoder", "trunk.name=./bert", *MASKED, "trunk.tuning=full", "weighting=mgda"),
+            "head=cloze with trunk.tuning=full trains the embedding through the words too",
+        ),
+    ],
+)
+def test_what_cannot_say_words_is_one_line_before_training(mtl, folder, tiny_model, given, message):
+    for kind in ("bert", "llama"):
+        (folder / kind).symlink_to(tiny_model(kind))
+    (folder / "bare").symlink_to(tiny_model("bert", language_model=False))
+    words = () if any("words" in word for word in given) else ("head.words={reviews:{good:unnice,bad:bad}}",)
+    done = mtl(*REVIEWS, *given, *words)
+    assert done.code == 2
+    assert message in done.err
+    assert len(done.err.strip().splitlines()) == 1
+
+
+def test_a_frozen_model_without_a_learning_rate_is_a_zero_shot_run(mtl, folder, tiny_model):
+    trunk = ("trunk=hf_decoder", f"trunk.name={tiny_model('llama')}", "head.bias=true", "optimizer.lr=0")
+    assert mtl(*REVIEWS, *trunk).code == 0
+    (checkpoint,) = folder.glob("outputs/*/*/checkpoints/last.ckpt")
+    assert not torch.load(checkpoint, weights_only=True)["state_dict"]["model.heads.reviews.bias"].any()
