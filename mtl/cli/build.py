@@ -98,6 +98,7 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         rows=int(budget.amount) if budget.unit == "rows" else None,
         seed=config["seed"],
     )
+    _check_plan(plan)
     payload = {
         "config": config,
         "vocabulary": vocabulary.state(),
@@ -329,6 +330,23 @@ def _check_trained(config: Config, module: MultiTaskModule) -> None:
         raise MtlError(
             "head=cloze with trunk.tuning=full trains the embedding through the words too, which a weighting that "
             "takes gradients would not see; take trunk.tuning=lora"
+        )
+
+
+def _check_plan(plan: Plan) -> None:
+    """What a plan can do and a run can't mean: tasks without a turn, and rates that never adapt."""
+    if plan.steps is None:
+        return
+    tasks, length = len(plan.composition.names), plan.order.length
+    if plan.order.visits and tasks * length > plan.steps:
+        raise MtlError(
+            f"switching: a round of {tasks} visits of {length} steps takes {tasks * length}, more than the run's "
+            f"{plan.steps}: some task would have none. Take a smaller switching.order.length or more steps"
+        )
+    if plan.rate.adaptive and plan.block >= plan.steps and tasks > 1:
+        raise MtlError(
+            f"switching: this rate adapts from block to block, but the run's {plan.steps} steps are planned as one: "
+            f"take a smaller switching.block (found {plan.block}), or an order that does not plan the whole run at once"
         )
 
 

@@ -34,8 +34,67 @@ WRONG = {
     ),
     "a prompt longer than the input": ([TASKS, "prompt=keyword", "data.max_length=2"], ["max_length"]),
     "no task named for single": ([TASKS, "switching=single"], ["task", "reviews, names"]),
-    "gap without single-task runs": ([TASKS, "switching/rate=gap"], ["single-task", "switching.task=reviews,names"]),
-    "doge without gradients": ([TASKS, "switching/rate=doge"], ["needs", "mgda"]),
+    "gap without single-task runs": (
+        [TASKS, "switching/rate=gap", "switching.block=4"],
+        ["single-task", "switching.task=reviews,names"],
+    ),
+    "doge without gradients": ([TASKS, "switching/rate=doge", "switching.block=4"], ["needs", "mgda"]),
+    "shares that don't sum": (
+        [TASKS, "switching/rate=fixed", "switching.rate.shares={reviews: 0.5, names: 0.4}"],
+        ["`shares` should sum to 1. Found 0.9"],
+    ),
+    "a negative share": (
+        [TASKS, "switching/rate=fixed", "switching.rate.shares={reviews: 1.5, names: -0.5}"],
+        ["`shares` should be finite numbers >= 0", "-0.5"],
+    ),
+    "a share for nobody": (
+        [TASKS, "switching/rate=fixed", "switching.rate.shares={reviews: 0.5, x: 0.5}"],
+        ["each of reviews, names", "reviews, x"],
+    ),
+    "importance of nothing": (
+        [TASKS, "switching/rate=equal_cost", "switching.block=4", "switching.rate.importance={reviews: 0, names: 0}"],
+        ["`importance`", "not all 0"],
+    ),
+    "rates that are all zero": (
+        [TASKS, "switching/rate=scheduled", "switching.rate.rates={reviews: 0, names: 0}"],
+        ["not all 0", "reviews 0, names 0 at step 0"],
+    ),
+    "a rate that gets negative": (
+        [TASKS, "switching/rate=scheduled", "switching.block=3", "switching.rate.rates={reviews: '0.5 - t', names: 1}"],
+        ["finite shares >= 0", "reviews -0.04545, names 1 at step 6"],
+    ),
+    "a rate without a value at some step": (
+        [
+            *(TASKS, "switching/rate=scheduled", "switching.block=3"),
+            "switching.rate.rates={reviews: 'sqrt(0.5 - t)', names: 1}",
+        ],
+        ["finite shares", "reviews nan, names 1 at step 6"],
+    ),
+    "a rate by steps that are not known": (
+        [TASKS, "budget.tokens=500", "switching/rate=scheduled", "switching.rate.rates={reviews: steps, names: 1}"],
+        ["reviews nan, names 1 at step 0"],
+    ),
+    "a round longer than the run": (
+        [TASKS, "switching/order=blocks", "switching.order.length=10"],
+        ["a round of 2 visits of 10 steps takes 20", "the run's 12", "switching.order.length"],
+    ),
+    "a rate that would never adapt": (
+        [TASKS, "switching/rate=bandit"],
+        ["12 steps are planned as one", "switching.block (found 100)"],
+    ),
+    "a budget in two units": ([TASKS, "budget.rows=100", "budget.tokens=5"], ["one unit", "rows and tokens"]),
+    "a budget of nothing": ([TASKS, "budget.flops=0"], ["budget.flops", "positive number", "0"]),
+    "a budget that is no number": ([TASKS, "budget.seconds=soon"], ["budget.seconds", "'soon'"]),
+    "a budget of less than a step": ([TASKS, "budget.rows=15"], ["`rows` should be at least the 16 of a step", "15"]),
+    "an order of the whole run without its steps": (
+        [TASKS, "budget.tokens=500", "switching/order=sequential"],
+        ["`order` plans the whole run", "in steps or rows"],
+    ),
+    "a rate of the whole run without its rows": (
+        [TASKS, "budget.seconds=5", "switching/rate=unimax"],
+        ["`rate` plans the rows of the whole run", "in steps or rows"],
+    ),
+    "no steps and no budget": ([TASKS, "steps=null"], ["steps", "None"]),
     "visits longer than the run": (
         [TASKS, "switching/order=blocks", "switching.order.length=5000"],
         ["length", "5000"],

@@ -5,6 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from mtl.strategies.switching.feedback import Feedback, Progress
@@ -12,12 +15,15 @@ from mtl.strategies.switching.rate.annealed import Annealed
 from mtl.strategies.switching.rate.bandit import Bandit
 from mtl.strategies.switching.rate.cost_aware import CostAware
 from mtl.strategies.switching.rate.doge import Doge
+from mtl.strategies.switching.rate.equal_cost import EqualCost
+from mtl.strategies.switching.rate.fixed import Fixed
 from mtl.strategies.switching.rate.gap import Gap
 from mtl.strategies.switching.rate.loss_ratio import LossRatio
 from mtl.strategies.switching.rate.proportional import Proportional
 from mtl.strategies.switching.rate.scheduled import Scheduled
 from mtl.strategies.switching.rate.slope import Slope
 from mtl.strategies.switching.rate.temperature import Temperature
+from mtl.strategies.switching.rate.uncertainty import Uncertainty
 from mtl.strategies.switching.rate.unimax import UniMax
 
 SIZES = {"a": 100, "b": 400, "c": 2500}
@@ -109,6 +115,62 @@ def test_gap_is_relative_and_never_negative():
     np.testing.assert_allclose(shares(rate), 0.7 * gaps / gaps.sum() + 0.1)
     rate.observe(told(scores=(0.9, -1.0, 0.9)))
     np.testing.assert_allclose(shares(rate), 1 / 3)
+
+
+positive = st.floats(1e-3, 1e3)
+
+
+@given(st.tuples(positive, positive, positive))
+def test_uncertainty_gives_the_weights_that_solve_kendalls_objective(losses):
+    """Equations 7 and 10 minimised by scipy, for two losses of a likelihood and a squared error."""
+    rate = Uncertainty(SIZES, least=0.0)
+    rate.observe(told(losses))
+    factors, weights = (1.0, 1.0, 0.5), []
+    for factor, loss in zip(factors, losses, strict=True):
+        found = minimize_scalar(lambda s, f=factor, v=loss: f * math.exp(-s) * v + s / 2, bounds=(-12, 12))
+        weights.append(factor * math.exp(-found.x))
+    np.testing.assert_allclose(shares(rate), np.array(weights) / sum(weights), rtol=1e-3)
+
+
+@given(st.lists(st.tuples(positive, positive, positive), min_size=1, max_size=6), st.floats(-2, 2), positive)
+def test_uncertainty_compares_ratios_of_losses_and_keeps_its_floor(rows, power, scale):
+    rate, scaled = Uncertainty(SIZES, power, least=0.3), Uncertainty(SIZES, power, least=0.3)
+    for row in rows:
+        rate.observe(told(row))
+        scaled.observe(told(tuple(scale * loss for loss in row)))
+    np.testing.assert_allclose(shares(rate), shares(scaled), rtol=1e-6)
+    assert shares(rate).min() >= 0.1 - 1e-12
+    assert (np.argmax(shares(rate)) == np.argmax(np.sign(power) * rate.losses.numpy())) or abs(power) < 1e-3
+
+
+def test_uncertainty_averages_blocks_and_leaves_absent_tasks_alone():
+    rate = Uncertainty(SIZES, memory=0.5, least=0.0)
+    rate.observe(told((4.0, math.nan, 1.0)))
+    np.testing.assert_allclose(shares(rate), 1 / 3)
+    rate.observe(told((2.0, 1.5, math.nan)))
+    np.testing.assert_allclose(shares(rate), np.array([1 / 3, 1 / 1.5, 1]) / 2)
+
+
+@given(st.tuples(positive, positive, positive), st.tuples(positive, positive, positive))
+def test_equal_cost_gives_each_task_its_share_of_the_seconds(costs, importance):
+    rate = EqualCost(SIZES, dict(zip(SIZES, importance, strict=True)))
+    np.testing.assert_allclose(shares(rate), np.array(importance) / sum(importance))
+    rate.observe(told(seconds=costs))  # one row each
+    spent = shares(rate) * np.array(costs)
+    np.testing.assert_allclose(spent / spent.sum(), np.array(importance) / sum(importance))
+
+
+def test_equal_cost_waits_for_every_task_that_counts():
+    rate = EqualCost(SIZES, {"a": 1, "b": 1, "c": 0})
+    rate.observe(told(seconds=(1.0, 0.0, 0.0)))
+    np.testing.assert_allclose(shares(rate), [0.5, 0.5, 0])
+    rate.observe(told(seconds=(2.0, 1.0, 0.0)))  # three seconds for two rows, one for two
+    np.testing.assert_allclose(shares(rate), [0.25, 0.75, 0])
+
+
+def test_fixed_gives_what_it_was_given():
+    np.testing.assert_allclose(shares(Fixed(SIZES, {"a": 0.2, "b": 0.3, "c": 0.5})), [0.2, 0.3, 0.5])
+    np.testing.assert_allclose(shares(Fixed(SIZES)), 1 / 3)
 
 
 def test_slope_follows_cobas_equations():

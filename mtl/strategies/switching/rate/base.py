@@ -59,3 +59,13 @@ class Rate(ABC):
 def known(values: Tensor, before: Tensor) -> Tensor:
     """The values, and where they are nan (a task took no part) those known before."""
     return torch.where(values.isnan(), before, values)
+
+
+def given(name: str, values: Mapping[str, float], sizes: Mapping[str, int]) -> Tensor:
+    """Numbers that a user gave, one a task, as T numbers (float64); ValueError names what is wrong with them."""
+    if set(values) != set(sizes):
+        raise ValueError(f"`{name}` should have each of {', '.join(sizes)}. Found {', '.join(values) or 'none'}")
+    found = torch.tensor([float(values[task]) for task in sizes], dtype=torch.float64)
+    if not bool((found.isfinite() & (found >= 0)).all()) or not bool(found.sum() > 0):
+        raise ValueError(f"`{name}` should be finite numbers >= 0, not all 0. Found {dict(values)}")
+    return found
