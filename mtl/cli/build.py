@@ -1,5 +1,6 @@
 """A configuration to everything that a run is made of."""
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from mtl.data.task import LabelledRows, Task, TaskSpec
 from mtl.data.vocabulary import Vocabulary
 from mtl.errors import MtlError, choices
 from mtl.model.multitask import MultiTaskModel
+from mtl.model.prompt.base import Learned
+from mtl.model.prompt.start import own_random
+from mtl.prompts.announce import announced as announce_texts
 from mtl.prompts.base import Prompt
 from mtl.strategies.switching.plan import Plan
 from mtl.strategies.transform.base import Transform
@@ -86,6 +90,8 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         specs: the tasks that train.
     """
     prompt: Prompt = instantiate("prompt", config["prompt"])
+    if isinstance(prompt, Learned):
+        prompt.check(config["tasks"])
     loaded, vocabulary, announced = prepare(config, specs, prompt)
     tasks = {name: rows.task for name, rows in loaded.items()}
     budget = make_budget(config)
@@ -122,6 +128,7 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         calibrate(module.model, tasks, vocabulary, prompt)
     _check_trained(config, module)
     _check_features(config, module, announced)
+    _check_places(module, announced, prompt)
     if plan.rate.needs_gramian and not module.weighting.needs_gramian:
         raise MtlError(
             "switching: this rate learns from task gradients: take a weighting that needs them, such as mgda"
@@ -236,15 +243,29 @@ def make_optimizer(config: Config) -> MakeOptimizer:
 
 
 def make_model(config: Config, tasks: Mapping[str, Task], vocabulary: Encoder, prompt: Prompt) -> MultiTaskModel:
-    """Trunk and heads."""
+    """Trunk, heads and the table of learned prompts, where the prompt is one.
+
+    With such a table trunk, prompts and heads each start from a random state of their own: a task's do not depend on
+    the other tasks of the run, and a frozen trunk can be made again from the seed.
+    """
+    table, seed = prompt if isinstance(prompt, Learned) else None, config["seed"]
     node = {field: value for field, value in config["trunk"].items() if field != "tokenizer"}
     head, kinds = config["head"], {name: task.kind for name, task in tasks.items()}
     cloze = make_cloze(config, tasks, vocabulary, prompt) if "words" in head else None
     if cloze is not None:
         node["language_model"] = True
-    trunk = instantiate("trunk", node, vocabulary_size=len(vocabulary), per_token=reads_tokens(config))
+    with own_random(seed, "trunk") if table else contextlib.nullcontext():
+        trunk = instantiate("trunk", node, vocabulary_size=len(vocabulary), per_token=reads_tokens(config))
+    if table:
+        table.make(trunk, tasks, vocabulary, seed)
     condition = config["weighting"].get("condition", 0)
-    return MultiTaskModel(trunk, kinds, head.get("dropout", 0.0), condition, cloze, head.get("bias", False))
+    model = MultiTaskModel(
+        trunk, kinds, head.get("dropout", 0.0), condition, table, cloze, bias=head.get("bias", False)
+    )
+    for name, own in model.heads.items() if table else ():
+        with own_random(seed, "head", name):
+            own.apply(lambda module: module.reset_parameters() if isinstance(module, torch.nn.Linear) else None)
+    return model
 
 
 def training_texts(loaded: Mapping[str, LabelledRows]) -> list[str]:
@@ -263,13 +284,8 @@ def announce(
         # not the corpus's key: on_error and split.column may leave other rows of the same files
         key = (id(rows.corpus), prompt.signature(rows.task))
         if key not in shared:
-            shared[key] = Inputs.build(
-                rows.corpus.texts,
-                rows.corpus.tokens,
-                lambda text, task=rows.task: prompt.render(task, text),
-                vocabulary,
-                max_length,
-            )
+            corpus = rows.corpus
+            shared[key] = announce_texts(prompt, rows.task, corpus.texts, corpus.tokens, vocabulary, max_length)
         announced[name] = Announced(rows, shared[key])
     return announced
 
@@ -357,4 +373,15 @@ def _check_features(config: Config, module: MultiTaskModule, announced: Mapping[
         raise MtlError(
             "gradients=features needs tasks that share all their rows and their prompt; "
             f"take gradients=shared for {', '.join(announced)} with this prompt"
+        )
+
+
+def _check_places(module: MultiTaskModule, announced: Mapping[str, Announced], prompt: Prompt) -> None:
+    """The trunk should have positions for the longest input with its prompt."""
+    places, most = module.model.trunk.max_length, 0
+    for name, task in announced.items():
+        most = max(most, int(task.inputs.lengths.max()) + prompt.virtual(name))
+    if places is not None and places < most:
+        raise MtlError(
+            f"trunk: max_length should be at least the longest input with its prompt, {most}. Found {places}"
         )

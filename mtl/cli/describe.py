@@ -30,11 +30,17 @@ def switching_name(chosen: Mapping[str, str]) -> str:
     return " ".join([preset, *differ])
 
 
+def prompt_name(chosen: Mapping[str, str]) -> str:
+    """`soft`, or `soft + keyword` for a learned prompt around a text prompt."""
+    inside = chosen.get("prompt/text", "none")
+    return chosen["prompt"] if inside == "none" else f"{chosen['prompt']} + {inside}"
+
+
 def run_name(config: Mapping[str, Any], chosen: Mapping[str, str]) -> str:
     """`keyword x uncertainty, seed 0`; switching where it is not joint."""
     switching = switching_name(chosen)
     alone = config["switching"].get("task")
-    parts = [chosen["prompt"], f"single {alone}" if alone else chosen["weighting"]]
+    parts = [prompt_name(chosen), f"single {alone}" if alone else chosen["weighting"]]
     if chosen["transform"] != "none" and not alone:
         parts[1] += f" of {chosen['transform']}"
     if switching not in ("joint", "single"):
@@ -46,7 +52,7 @@ def tags(config: Mapping[str, Any], chosen: Mapping[str, str], run: "Run", key: 
     """What tables and figures find the run by."""
     tasks = run.module.tasks
     found = {f"mtl.{group}": chosen[group] for group in ("prompt", "weighting", "transform", "switching", "trunk")}
-    found["mtl.switching"] = switching_name(chosen)
+    found |= {"mtl.switching": switching_name(chosen), "mtl.prompt": prompt_name(chosen)}
     found |= {
         "mtl.role": "run",
         "mlflow.source.name": "mtl train",

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import mtl
-from mtl.cli import compare, figure, predict, register, report, reproduce, switches, sync, table, ui
+from mtl.cli import compare, figure, predict, prompt, register, report, reproduce, switches, sync, table, ui
 from mtl.errors import MtlError
 
 TRAIN_HELP = "train one run, or a sweep with -m; overrides as in Hydra: `mtl train --help` lists every option"
@@ -44,6 +44,7 @@ def _run(words: list[str]) -> int:
         "compare": compare,
         "figure": figure,
         "predict": predict,
+        "prompt": prompt,
         "register": register,
         "report": report,
         "reproduce": reproduce,

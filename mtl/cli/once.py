@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from mtl.cli import prompt_file
 from mtl.cli.build import Run, brought_keys, build, check, make_specs
 from mtl.cli.describe import data_report, examples, flat, run_name, say, tags
 from mtl.cli.identity import effective, run_key
@@ -108,6 +109,9 @@ def run_once(
         trainer.test(run.module, EvaluationLoader(run.tasks, "test"), verbose=False)
         if tracking["model"]:
             record_model(recorder, checkpoint, examples(run))
+        if prompt_file.holds_all(run.module.model):
+            prompt_file.write(folder / prompt_file.NAME, run.module.model, run.module.payload)
+            recorder.artifact(folder / prompt_file.NAME)
         for file in predictions.files:
             recorder.artifact(file, "predictions")
         scores = _scores(config, run, trainer, recorder)

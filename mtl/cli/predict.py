@@ -5,11 +5,15 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mtl.errors import MtlError, choices
 
 if TYPE_CHECKING:
+    from mtl.data.encoder import Encoder
+    from mtl.data.task import Task
+    from mtl.model.multitask import MultiTaskModel
+    from mtl.prompts.base import Prompt
     from mtl.training.predictor import Predictor
 
 
@@ -33,7 +37,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "model",
         metavar="MODEL",
         help="run id (its first letters are enough), models:/NAME/VERSION, runs:/RUN_ID/model, or on disk a "
-        "checkpoint (.ckpt) or the folder of a model",
+        "checkpoint (.ckpt), a prompt file (.safetensors) or the folder of a model",
     )
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="texts; none: one a line from standard input")
     parser.add_argument("--task", action="append", metavar="NAME", help="task to answer (default: all of the run)")
@@ -128,36 +132,63 @@ def find(name: str, uri: str | None) -> Path:
     from mtl.tracking.store import tracking_uri
 
     path = Path(name)
-    if path.suffix == ".ckpt":
+    if path.suffix in (".ckpt", ".safetensors"):
         return path
     return checkpoint_in(path, name) if path.is_dir() else checkpoint_of(tracking_uri(uri), name)
 
 
+class Loaded(NamedTuple):
+    """What a checkpoint or a prompt file gives."""
+
+    model: "MultiTaskModel"
+    tasks: "Mapping[str, Task]"
+    prompt: "Prompt"
+    vocabulary: "Encoder"
+    payload: Mapping[str, Any]
+
+
 def load(checkpoint: Path) -> "Predictor":
-    """The model of a checkpoint, ready to answer; no data is read."""
+    """The model of a checkpoint or of a prompt file, ready to answer; no data is read."""
+    from mtl.training.predictor import Predictor
+
+    model, tasks, prompt, vocabulary, payload = load_model(checkpoint)
+    return Predictor(model, tasks, prompt, vocabulary, payload["config"]["data"]["max_length"])
+
+
+def load_model(checkpoint: Path) -> Loaded:
+    """The model and all that belongs to it."""
     import torch
 
+    from mtl.cli import prompt_file
     from mtl.cli.build import make_model
     from mtl.cli.instantiate import instantiate
     from mtl.data.encoder import encoder_from
     from mtl.data.task import Task
-    from mtl.training.predictor import Predictor
 
     if not checkpoint.is_file():
         raise MtlError(f"there is no checkpoint at {checkpoint}")
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    if "mtl" not in state:
-        raise MtlError(f"{checkpoint} is not a checkpoint of mtl")
-    kept = state["mtl"]
+    prompts: tuple[dict[str, torch.Tensor], str] | None = None
+    state: dict[str, Any] = {}
+    if checkpoint.suffix == ".safetensors":
+        kept, tensors, trunk = prompt_file.read(checkpoint)
+        prompts = (tensors, trunk)
+    else:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        if "mtl" not in state:
+            raise MtlError(f"{checkpoint} is not a checkpoint of mtl")
+        kept = state["mtl"]
     tasks = {task["name"]: Task.from_state(task) for task in kept["tasks"]}
     vocabulary = encoder_from(kept["vocabulary"])
     prompt = instantiate("prompt", kept["config"]["prompt"])
     prompt.load_state(kept["prompt"])
     model = make_model(kept["config"], tasks, vocabulary, prompt)
-    model.load_state_dict(
-        {name.removeprefix("model."): value for name, value in state["state_dict"].items() if name[:6] == "model."}
-    )
-    return Predictor(model, tasks, prompt, vocabulary, kept["config"]["data"]["max_length"])
+    if prompts is not None:
+        prompt_file.put(checkpoint, model, *prompts)
+    else:
+        model.load_state_dict(
+            {name.removeprefix("model."): value for name, value in state["state_dict"].items() if name[:6] == "model."}
+        )
+    return Loaded(model, tasks, prompt, vocabulary, kept)
 
 
 def _plain(answer: Any) -> dict[str, Any]:

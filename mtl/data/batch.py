@@ -1,6 +1,6 @@
 """One step's rows of all its tasks as one padded block, in which each distinct input stands once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,20 +34,38 @@ class Batch:
         ids: U x L (long).
         lengths: U true lengths (long).
         tasks: the share of each task in the step, in the order of the run.
+        bounds: U x 2 (long), where the announced text begins and ends, for prompts that stand there.
+        numbers: U x F, what a prompt measured on each text.
 
     """
 
     ids: Tensor
     lengths: Tensor
     tasks: Mapping[str, TaskRows]
+    bounds: Tensor | None = None
+    numbers: Tensor | None = None
+
+    @classmethod
+    def of(cls, inputs: Inputs, task: str) -> "Batch":
+        """All rows of the inputs, asked for by one task, without targets."""
+        rows = np.arange(len(inputs.lengths))
+        ids, about = inputs.pad(rows, int(inputs.lengths.max())), (inputs.bounds(rows), inputs.numbers)
+        share = {task: TaskRows(None, torch.zeros(len(rows)))}
+        return cls(torch.from_numpy(ids), torch.from_numpy(inputs.lengths), share, *(_joined([part]) for part in about))
+
+    def only(self, inputs: Tensor, tasks: Mapping[str, TaskRows]) -> "Batch":
+        """The batch of these distinct inputs."""
+        bounds, numbers = (part if part is None else part[inputs] for part in (self.bounds, self.numbers))
+        return Batch(self.ids[inputs], self.lengths[inputs], tasks, bounds, numbers)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
+        bounds, numbers = (part if part is None else part.to(device) for part in (self.bounds, self.numbers))
         tasks = {
             name: TaskRows(rows.inputs if rows.inputs is None else rows.inputs.to(device), rows.targets.to(device))
             for name, rows in self.tasks.items()
         }
-        return Batch(self.ids.to(device), self.lengths.to(device), tasks)
+        return Batch(self.ids.to(device), self.lengths.to(device), tasks, bounds, numbers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +93,10 @@ def collate(rows: Mapping[str, np.ndarray], tasks: Mapping[str, Announced]) -> B
     lengths = np.concatenate([inputs.lengths[union] for inputs, union in distinct])
     width = int(lengths.max())
     ids = np.concatenate([inputs.pad(union, width) for inputs, union in distinct])
+    about = [
+        [inputs.bounds(union) for inputs, union in distinct],
+        [None if inputs.numbers is None else inputs.numbers[union] for inputs, union in distinct],
+    ]
     shares = {
         name: TaskRows(
             None if np.array_equal(places[name], np.arange(offset)) else torch.from_numpy(places[name]),
@@ -82,7 +104,12 @@ def collate(rows: Mapping[str, np.ndarray], tasks: Mapping[str, Announced]) -> B
         )
         for name, asked in rows.items()
     }
-    return Batch(torch.from_numpy(ids), torch.from_numpy(lengths), shares)
+    return Batch(torch.from_numpy(ids), torch.from_numpy(lengths), shares, *(_joined(parts) for parts in about))
+
+
+def _joined(parts: Sequence[np.ndarray | None]) -> Tensor | None:
+    found = [part for part in parts if part is not None]
+    return torch.from_numpy(np.concatenate(found)) if len(found) == len(parts) else None
 
 
 def _targets(announced: Announced, rows: np.ndarray, width: int) -> Tensor:

@@ -18,6 +18,10 @@ class Encoder(Protocol):
         """The id that fills up a block."""
 
     @property
+    def unknown(self) -> int | None:
+        """The id of pieces that are not known; `None` where there are none."""
+
+    @property
     def start(self) -> np.ndarray:
         """Ids that stand before every input (int32)."""
 

@@ -23,6 +23,8 @@ class Inputs:
             its text; tokens that were cut off are left out.
         truncated: how many rows lost a part of their text.
         padding: the id that fills up a block.
+        text_to: where the announced text of each row ends; `None` where nobody asks.
+        numbers: N x F, what a prompt measured on each text.
 
     """
 
@@ -32,6 +34,8 @@ class Inputs:
     first: Sequence[np.ndarray] | None
     truncated: int
     padding: int = 0
+    text_to: np.ndarray | None = None
+    numbers: np.ndarray | None = None
 
     @classmethod
     def build(
@@ -41,10 +45,11 @@ class Inputs:
         announce: Announce,
         encoder: Encoder,
         max_length: int,
+        virtual: int = 0,
     ) -> "Inputs":
-        """Encode all rows. Truncation cuts the text, never what announces it."""
+        """Encode all rows. Truncation cuts the text, never what announces it; `virtual` places are kept free."""
         words: dict[str, np.ndarray] = {"": np.zeros(0, np.int32)}
-        rows, text_at, first, truncated = [], [], [], 0
+        rows, text_at, text_to, first, truncated = [], [], [], [], 0
         for row, text in enumerate(texts):
             said, follows = announce(text)
             said, read = encoder.border(said, text)
@@ -58,21 +63,26 @@ class Inputs:
             else:
                 space = read[: len(read) - len(text)]
                 ids, firsts = encoder.encode_tokens([space + tokens[row][0], *tokens[row][1:]])
-            room = max_length - len(before) - len(after)
+            taken = len(before) + len(after) + virtual
+            room = max_length - taken
             if room < 1:
                 raise MtlError(
-                    f"max_length should leave room for a text after the prompt's {len(before) + len(after)} tokens. "
-                    f"Found {max_length}"
+                    f"max_length should leave room for a text after the prompt's {taken} tokens. Found {max_length}"
                 )
             truncated += len(ids) > room
             rows.append(np.concatenate((before, ids[:room], after)))
             text_at.append(len(before))
+            text_to.append(len(before) + len(ids[:room]))
             if tokens is not None:
                 first.append(firsts[firsts < room])
         starts = np.cumsum([0] + [len(row) for row in rows])
         flat = np.concatenate(rows) if rows else np.zeros(0, np.int32)
         kept = first if tokens is not None else None
-        return cls(flat, starts, np.array(text_at), kept, truncated, encoder.padding)
+        return cls(flat, starts, np.array(text_at), kept, truncated, encoder.padding, np.array(text_to))
+
+    def bounds(self, rows: np.ndarray) -> np.ndarray | None:
+        """Where the announced texts of `rows` begin and end (len(rows) x 2)."""
+        return None if self.text_to is None else np.stack((self.text_at[rows], self.text_to[rows]), axis=1)
 
     @property
     def lengths(self) -> np.ndarray:

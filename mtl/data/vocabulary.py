@@ -33,6 +33,7 @@ class Vocabulary:
     unit: Literal["characters", "words"]
     names: tuple[str, ...]
     padding: ClassVar[int] = PAD
+    unknown: ClassVar[int | None] = UNKNOWN
     start: ClassVar[np.ndarray] = np.zeros(0, np.int32)
     end: ClassVar[np.ndarray] = np.zeros(0, np.int32)
     limit: ClassVar[int | None] = None

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.functional import pooling
-from mtl.model.base import Trunk
+from mtl.model.base import Prefix, Trunk
 
 Pooling = Literal["last", "mean", "max"]
 
@@ -26,6 +26,7 @@ class LSTM(Trunk):
         bidirectional: read the text from both ends.
         pooling: features of a text: of the `last` token (each direction's own), or `mean` or `max` over tokens.
         dropout: on the embedded tokens and on the features.
+        frozen: train nothing of the trunk, as it was made from the seed.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class LSTM(Trunk):
         bidirectional: bool | Literal["auto"] = "auto",
         pooling: Pooling = "max",
         dropout: float = 0.0,
+        frozen: bool = False,
     ) -> None:
         super().__init__()
         if pooling not in get_args(Pooling):
@@ -50,10 +52,28 @@ class LSTM(Trunk):
         self.forwards = nn.LSTM(embedding, self.each, batch_first=True)
         self.backwards = nn.LSTM(embedding, self.each, batch_first=True) if both else None
         self.dropout = nn.Dropout(dropout)
+        self.causal = self.backwards is None
+        if frozen:
+            self.freeze()
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """U x L ids to U x L x D features."""
-        embedded = self.dropout(self.embedding(ids))
+        return self._read(self.embed(ids), lengths)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """U x L ids to U x L x E."""
+        return self.embedding(ids)
+
+    def encode(self, embedded: Tensor, inside: Tensor, positions: Tensor, prefix: Prefix | None = None) -> Tensor:
+        """The places that exist are read one after the other, wherever they stand; an LSTM needs no positions."""
+        if prefix is not None:
+            raise ValueError("an LSTM has no keys and values to put a prefix before")
+        order = (~inside).to(torch.uint8).argsort(dim=1, stable=True)
+        features = self._read(embedded.take_along_dim(order[..., None], 1), inside.sum(1))
+        return features.take_along_dim(order.argsort(dim=1)[..., None], 1)
+
+    def _read(self, embedded: Tensor, lengths: Tensor) -> Tensor:
+        embedded = self.dropout(embedded)
         features, _ = self.forwards(embedded)
         if self.backwards is not None:
             turned, _ = self.backwards(pooling.reverse(embedded, lengths))

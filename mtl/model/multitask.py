@@ -1,6 +1,6 @@
 """One trunk, one head a task; the trunk sees each distinct input once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 
@@ -9,6 +9,7 @@ from mtl.data.kinds import Kind
 from mtl.model.base import Trunk
 from mtl.model.cloze.cloze import Cloze, ClozeHead
 from mtl.model.conditioned import Conditioned
+from mtl.model.prompt.base import Learned
 
 
 class MultiTaskModel(nn.Module):
@@ -19,6 +20,7 @@ class MultiTaskModel(nn.Module):
         kinds: name and kind of each task of the run, in its order.
         dropout: on the features that a linear head reads.
         condition: units of the layer that tells the model a preference between its tasks; 0: it hears none.
+        prompt: the table of learned prompts, made; `None`: the text says all.
         cloze: label words in place of linear heads; the trunk then has an `answer`.
         bias: whether a cloze head learns a number for each label.
     """
@@ -29,11 +31,12 @@ class MultiTaskModel(nn.Module):
         kinds: Mapping[str, Kind],
         dropout: float = 0.0,
         condition: int = 0,
+        prompt: Learned | None = None,
         cloze: Cloze | None = None,
         bias: bool = False,
     ) -> None:
         super().__init__()
-        self.trunk, self.cloze = trunk, cloze
+        self.trunk, self.prompt, self.cloze = trunk, prompt, cloze
         self.per_token = {name: kind.per_token for name, kind in kinds.items()}
         self.reads_tokens = any(self.per_token.values()) or cloze is not None
         self.heads = nn.ModuleDict(
@@ -50,9 +53,17 @@ class MultiTaskModel(nn.Module):
         """The batch as `features` and `outputs` take it: with what the label words of a cloze head need."""
         return batch if self.cloze is None else self.cloze.expand(batch)
 
+    def shared(self) -> dict[str, nn.Parameter]:
+        """The parameters of trunk and learned prompts, by name."""
+        return {name: p for name, p in self.named_parameters() if name.startswith(("trunk.", "prompt."))}
+
+    def idle(self, tasks: Iterable[str]) -> list[nn.Parameter]:
+        """Parameters of learned prompts that belong to other tasks than these."""
+        return [] if self.prompt is None else [self.prompt.get_parameter(name) for name in self.prompt.idle(tasks)]
+
     def features(self, batch: Batch) -> Tensor:
         """What heads read: tokens, U x L x D, or whole texts, U x D, where no task of the run tags tokens."""
-        features = self.trunk(batch.ids, batch.lengths)
+        features = self.trunk(batch.ids, batch.lengths) if self.prompt is None else self.prompt(self.trunk, batch)
         read = features if self.reads_tokens else self.trunk.pool(features, batch.lengths)
         return read if self.condition is None else self.condition(read)
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.functional import pooling
-from mtl.model.base import Trunk
+from mtl.model.base import Prefix, Trunk
 
 
 class Transformer(Trunk):
@@ -19,6 +19,7 @@ class Transformer(Trunk):
         attention_heads: of each layer; should divide `width`.
         feedforward: hidden width of each layer's feed-forward part.
         dropout: in every layer and on the embedded tokens.
+        frozen: train nothing of the trunk, as it was made from the seed.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Transformer(Trunk):
         attention_heads: int = 4,
         feedforward: int = 512,
         dropout: float = 0.1,
+        frozen: bool = False,
     ) -> None:
         super().__init__()
         if width % attention_heads:
@@ -46,15 +48,40 @@ class Transformer(Trunk):
         )
         self.layers = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
         self.dropout = nn.Dropout(dropout)
+        if frozen:
+            self.freeze()
 
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """U x L ids to U x L x D features; ValueError for rows longer than `max_length`."""
-        L = ids.shape[1]
-        if self.max_length < L:
-            raise ValueError(f"`max_length` should be at least the longest input, {L}. Found {self.max_length}")
-        embedded = self.embedding(ids) + self.positions(torch.arange(L, device=ids.device))
-        outside = ~pooling.inside(embedded, lengths)
-        return self.layers(self.dropout(embedded), src_key_padding_mask=outside)
+    def embed(self, ids: Tensor) -> Tensor:
+        """U x L ids to U x L x D."""
+        return self.embedding(ids)
+
+    def encode(self, embedded: Tensor, inside: Tensor, positions: Tensor, prefix: Prefix | None = None) -> Tensor:
+        """U x L x D to U x L x D."""
+        hidden = self.dropout(embedded + self.positions(positions))
+        if prefix is None:
+            return self.layers(hidden, src_key_padding_mask=~inside)
+        inside = torch.cat((inside.new_ones(len(inside), prefix[0][0].shape[2]), inside), dim=1)
+        for layer, before in zip(self._layers(), prefix, strict=True):
+            hidden, _ = _layer(layer, hidden, inside, before)
+        return self.layers.norm(hidden) if self.layers.norm is not None else hidden
+
+    def prefix_shape(self) -> tuple[int, int, int]:
+        """Layers, heads, width of a head."""
+        first = self._layers()[0].self_attn
+        return len(self.layers.layers), first.num_heads, first.head_dim
+
+    def prefill(self, ids: Tensor) -> Prefix:
+        """What each layer's heads would see of this text, read alone."""
+        inside = torch.ones_like(ids, dtype=torch.bool)
+        hidden = self.embed(ids) + self.positions(torch.arange(ids.shape[1], device=ids.device))
+        found = []
+        for layer in self._layers():
+            hidden, seen = _layer(layer, hidden, inside, None)
+            found.append(seen)
+        return found
+
+    def _layers(self) -> list[nn.TransformerEncoderLayer]:
+        return [layer for layer in self.layers.layers if isinstance(layer, nn.TransformerEncoderLayer)]
 
     def last_layer(self) -> list[nn.Module]:
         """The last encoder layer and the layer norm after it."""
@@ -63,3 +90,24 @@ class Transformer(Trunk):
     def pool(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Mean over the row's own tokens."""
         return pooling.mean(features, lengths)
+
+
+def _layer(
+    layer: nn.TransformerEncoderLayer, hidden: Tensor, inside: Tensor, before: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Torch's layer (norm first) with keys and values before its own, which its own forward has no room for.
+
+    Returns:
+        U x L x D, and the keys and values of the row's own places.
+    """
+    attention = layer.self_attn
+    heads = (attention.num_heads, attention.head_dim)
+    three = nn.functional.linear(layer.norm1(hidden), attention.in_proj_weight, attention.in_proj_bias)
+    query, *own = (part.unflatten(-1, heads).transpose(1, 2) for part in three.chunk(3, dim=-1))
+    key, value = own if before is None else (torch.cat(pair, dim=2) for pair in zip(before, own, strict=True))
+    seen = nn.functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=inside[:, None, None], dropout_p=attention.dropout if layer.training else 0.0
+    )
+    hidden = hidden + layer.dropout1(attention.out_proj(seen.transpose(1, 2).flatten(2)))
+    between = layer.dropout(layer.activation(layer.linear1(layer.norm2(hidden))))
+    return hidden + layer.dropout2(layer.linear2(between)), (own[0], own[1])

@@ -1,8 +1,10 @@
 """The question every prompt answers: how is a task announced in the text that the trunk reads?"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from mtl.data.task import Task
 
@@ -20,6 +22,14 @@ class Prompt(ABC):
     @abstractmethod
     def signature(self, task: Task) -> Hashable:
         """Equal for two tasks exactly when they announce every text alike: such tasks share the trunk's work."""
+
+    def virtual(self, task: str) -> int:
+        """Places of the trunk that the prompt takes for the task of this name beside its words."""
+        return 0
+
+    def measure(self, task: Task, texts: Sequence[str]) -> np.ndarray | None:
+        """N x F numbers that the model is told of N texts (float32); `None`: none."""
+        return None
 
     def wording(self, task: Task) -> str:
         """The words that the prompt may add for the task: they belong to the vocabulary."""

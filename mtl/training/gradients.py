@@ -122,6 +122,12 @@ def weigh_gradients(
         combined = [weight * gradient for weight, gradient in zip(acting, at_features, strict=True)]
     else:
         variables, combined = read[:1], [weighted(acting, at_features)]
+    if idle := set(map(id, model.idle(names))):  # a gradient of zero would let momentum and decay move them
+        pairs = [pair for pair in zip(variables, combined, strict=True) if id(pair[0]) not in idle]
+        variables, combined = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        if per_task is not None:
+            for variable in [variable for variable in per_task if id(variable) in idle]:
+                del per_task[variable]
     on_heads = acting if weight_heads else told.slopes
     if on_heads is not None:
         at_heads = [[factor * part for part in parts] for parts, factor in zip(at_heads, on_heads, strict=True)]
@@ -156,7 +162,7 @@ def check(model: MultiTaskModel, weighting: Weighting, where: Where, weight_head
 def parameters_at(model: MultiTaskModel, where: Where) -> list[Tensor]:
     """The shared parameters that train: all, those of the trunk's last layer, or those of a prompt.
 
-    A parameter belongs to a prompt if a part of its name in the trunk begins with `prompt`.
+    A parameter belongs to a prompt if a part of its name begins with `prompt`.
 
     Raises:
         MtlError: there are none.
@@ -164,10 +170,10 @@ def parameters_at(model: MultiTaskModel, where: Where) -> list[Tensor]:
     if where == "last_layer":
         found = [parameter for module in model.trunk.last_layer() for parameter in module.parameters()]
     elif where == "prompt":
-        named = model.trunk.named_parameters()
+        named = model.shared().items()
         found = [p for name, p in named if any(part.startswith("prompt") for part in name.split("."))]
     else:
-        found = list(model.trunk.parameters())
+        found = list(model.shared().values())
     trained: list[Tensor] = [parameter for parameter in found if parameter.requires_grad]
     if not trained:
         what = {"prompt": "prompt parameters", "last_layer": "last layer"}.get(where, "shared parameters")
@@ -204,8 +210,8 @@ def one(batch: Batch, name: str, apart: bool) -> Batch:
     """The batch of one task: on all distinct inputs, or `apart` on those it asks for."""
     rows = batch.tasks[name]
     if not apart or rows.inputs is None:
-        return Batch(batch.ids, batch.lengths, {name: rows})
-    return Batch(batch.ids[rows.inputs], batch.lengths[rows.inputs], {name: TaskRows(None, rows.targets)})
+        return replace(batch, tasks={name: rows})
+    return batch.only(rows.inputs, {name: TaskRows(None, rows.targets)})
 
 
 def gramian(gradients: Sequence[Sequence[Tensor]]) -> Tensor:

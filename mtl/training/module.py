@@ -164,10 +164,13 @@ class MultiTaskModule(pl.LightningModule):
         return getattr(self.trainer.train_dataloader, "epoch", 0)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The model's parameters that train, and the weighting's own with their own learning rate and no decay."""
-        groups: list[dict[str, Any]] = [
-            {"params": [parameter for parameter in self.model.parameters() if parameter.requires_grad]}
-        ]
+        """The model's parameters that train, a learned prompt's at its own rate, the weighting's without decay."""
+        named = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        rate = None if self.model.prompt is None else self.model.prompt.learning_rate
+        apart = [name for name in named if rate is not None and name.startswith("prompt.")]
+        groups: list[dict[str, Any]] = [{"params": [p for name, p in named.items() if name not in apart]}]
+        if apart:
+            groups.append({"params": [named[name] for name in apart], "lr": rate})
         if own := list(self.weighting.parameters()):
             rate = {} if self.weighting.learning_rate is None else {"lr": self.weighting.learning_rate}
             groups.append({"params": own, "weight_decay": 0.0, **rate})

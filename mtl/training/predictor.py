@@ -4,16 +4,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from mtl.data.batch import Batch, TaskRows
+from mtl.data.batch import Batch
 from mtl.data.encoder import Encoder
-from mtl.data.inputs import Inputs
 from mtl.data.kinds import Answer
 from mtl.data.task import Task
 from mtl.errors import MtlError
 from mtl.model.multitask import MultiTaskModel
+from mtl.prompts.announce import announced
 from mtl.prompts.base import Prompt
 
 if TYPE_CHECKING:
@@ -68,17 +67,9 @@ class Predictor:
     def _of_task(self, task: Task, texts: Sequence[str]) -> list[Answer]:
         words = self.vocabulary.unit == "words"
         tokens = [text.split() if words or len(text.split()) > 1 else list(text.strip()) for text in texts]
-        inputs = Inputs.build(
-            texts,
-            tokens if task.kind.per_token else None,
-            lambda text: self.prompt.render(task, text),
-            self.vocabulary,
-            self.max_length,
-        )
-        rows = np.arange(len(texts))
-        ids = inputs.pad(rows, int(inputs.lengths.max()))
-        share = {task.name: TaskRows(None, torch.zeros(len(texts)))}
-        outputs = self.model(Batch(torch.from_numpy(ids), torch.from_numpy(inputs.lengths), share))[task.name]
+        asked = tokens if task.kind.per_token else None
+        inputs = announced(self.prompt, task, texts, asked, self.vocabulary, self.max_length)
+        outputs = self.model(Batch.of(inputs, task.name))[task.name]
         if inputs.first is None:
             return [task.kind.answer(output) for output in outputs]
         return [task.kind.answer(output[inputs.text_at[row] + inputs.first[row]]) for row, output in enumerate(outputs)]

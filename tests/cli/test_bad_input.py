@@ -33,6 +33,31 @@ WRONG = {
         ["Task names has none", "keywords"],
     ),
     "a prompt longer than the input": ([TASKS, "prompt=keyword", "data.max_length=2"], ["max_length"]),
+    "a learned prompt longer than the input": ([TASKS, "prompt=soft", "prompt.length=40"], ["max_length", "40 tokens"]),
+    "a learned prompt longer than the trunk's positions": (
+        [TASKS, "prompt=soft", "trunk=transformer", "trunk.max_length=12", "data.max_length=25"],
+        ["trunk: max_length", "Found 12"],
+    ),
+    "words for a prompt that are not in the vocabulary": (
+        [TASKS, "prompt=soft", "prompt.init=[book,zebra]"],
+        ["init", "vocabulary", "'zebra'"],
+    ),
+    "words of a prompt for a task not in the run": (
+        [TASKS, "prompt=soft", "prompt.init={reviews: keywords, names: random, nobody: [book]}"],
+        ["init", "reviews, names", "'nobody'"],
+    ),
+    "a learned prompt without a length for a task": (
+        [TASKS, "prompt=soft", "prompt.length={reviews: 3}"],
+        ["length", "Missing: names"],
+    ),
+    "a prompt that starts from keywords that are not there": (
+        [TASKS, "prompt=soft", "prompt.init=keywords", "~tasks.names.keywords"],
+        ["init=keywords", "names"],
+    ),
+    "an unknown start of a prompt": ([TASKS, "prompt=soft", "prompt.init=zeros"], ["init", "phrase", "'zeros'"]),
+    "an unknown slot": ([TASKS, "prompt=soft", "prompt.slot=middle"], ["slot", "start, before", "'middle'"]),
+    "a prefix on a trunk without attention": ([TASKS, "prompt=prefix"], ["prefix", "transformer", "lstm"]),
+    "an unknown text prompt lists them": (["prompt=soft", "prompt/text=nope"], ["prompt/text/nope", "keyword"]),
     "no task named for single": ([TASKS, "switching=single"], ["task", "reviews, names"]),
     "gap without single-task runs": (
         [TASKS, "switching/rate=gap", "switching.block=4"],

@@ -9,9 +9,18 @@ from mtl.cli.predict import load
 TASKS = "task=[./reviews.yaml,names.yaml]"
 
 
-@pytest.mark.parametrize("prompt", ["none", "keyword", "phrase", "feature"])
+LEARNED = [
+    "soft prompt/text=keyword prompt.slot=before prompt.length={reviews:3,names:5}",
+    "feature_vector prompt.features=tfidf prompt/text=feature",
+    "attentional",
+    "prefix trunk=transformer",
+]
+
+
+@pytest.mark.parametrize("prompt", ["none", "keyword", "phrase", "feature", *LEARNED])
 def test_a_recorded_model_answers_as_it_did_in_its_test(mtl, folder, prompt):
-    trained = mtl("train", TASKS, f"prompt={prompt}", "steps=30")
+    trained = mtl("train", TASKS, *f"prompt={prompt}".split(), "steps=30", "data.max_length=64")
+    assert trained.code == 0, trained.err
     run_id = trained.out.split("run ")[-1].split(")")[0]
     predictions = next(Path(folder / "mlartifacts").rglob("predictions"))
     reviews = pd.read_parquet(predictions / "reviews.parquet").head(5)

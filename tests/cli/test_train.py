@@ -163,7 +163,7 @@ CONF = Path(__file__).parents[2] / "conf"
     ],
 )
 def test_every_option_trains(mtl, folder, override):
-    extra = ["switching.task=names"] if override == "switching=single" else []
+    extra = {"switching=single": ["switching.task=names"], "prompt=prefix": ["trunk=transformer"]}.get(override, [])
     done = mtl("train", TASKS, override, *extra, "steps=3")
     assert done.code == 0, done.err
     assert (runs(folder)["status"] == "FINISHED").all()

@@ -298,6 +298,8 @@ def test_a_linear_trunk_by_hand():
     model = SimpleNamespace(
         asked=lambda batch: batch,
         trunk=trunk,
+        shared=lambda: dict(trunk.named_parameters()),
+        idle=lambda _: [],
         heads={"a": head, "b": head},
         features=lambda batch: trunk(batch.ids),
         outputs=lambda batch, features: {"a": 2 * features, "b": -features},

@@ -1,0 +1,113 @@
+"""Prompts that are vectors among the embedded tokens of a text."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from mtl.data.batch import Batch
+from mtl.errors import MtlError, choices
+from mtl.model.base import Trunk
+from mtl.model.prompt.base import Learned, Length
+from mtl.model.prompt.start import Init
+from mtl.prompts.base import Prompt
+
+Slot = Literal["start", "before", "after", "end"]
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """The inputs that one row of the table is put into, for prompts that look at them.
+
+    Args:
+        batch: the whole batch.
+        embedded: U x L x E, of the whole batch.
+        at: u positions in the batch: the inputs that are meant.
+    """
+
+    batch: Batch
+    embedded: Tensor
+    at: Tensor
+
+
+class Inserted(Learned):
+    """P vectors stand in a slot of the announced text: at its `start`, right `before` or `after` the text itself, that
+    is between it and the words of a text prompt, or at the `end`.
+
+    Rows of one batch may have prompts of different lengths. Each row is closed up, so that positions are counted over
+    what is there, and the features of the prompt's places are taken out before anybody pools or scores them.
+    """
+
+    def __init__(
+        self,
+        text: Prompt,
+        length: Length = 20,
+        init: Init | Mapping[str, Init] = "vocabulary",
+        slot: Slot = "start",
+        shared: bool = False,
+        learning_rate: float | None = None,
+    ) -> None:
+        super().__init__(text, length, init, shared, learning_rate)
+        if slot not in get_args(Slot):
+            raise MtlError(f"slot should be {choices(get_args(Slot))}. Found '{slot}'")
+        self.slot = slot
+
+    @abstractmethod
+    def vectors(self, row: str, read: Read) -> Tensor:
+        """P x E, or u x P x E where the prompt depends on the input."""
+
+    def virtual(self, task: str) -> int:
+        """The prompt takes as many places as it is long."""
+        return self.places(task)
+
+    def forward(self, trunk: Trunk, batch: Batch) -> Tensor:
+        """U x L x D."""
+        embedded = trunk.embed(batch.ids)
+        U, _, E = embedded.shape
+        found = [(at, self.vectors(row, Read(batch, embedded, at))) for row, at in self.whose(batch).items()]
+        vectors = embedded.new_zeros(U, max(part.shape[-2] for _, part in found), E)
+        counts = torch.zeros_like(batch.lengths)
+        for at, part in found:
+            P = part.shape[-2]
+            vectors[at, :P] = part.to(vectors.dtype)
+            counts[at] = P
+        placed, inside, positions, back = insert(embedded, batch.lengths, vectors, counts, self._place(batch))
+        return trunk.encode(placed, inside, positions).take_along_dim(back[..., None], 1)
+
+    def _place(self, batch: Batch) -> Tensor:
+        if self.slot in ("before", "after"):
+            if batch.bounds is None:
+                raise MtlError(f"slot={self.slot} needs inputs that know where their text is. Found none")
+            return batch.bounds[:, 0 if self.slot == "before" else 1]
+        return torch.zeros_like(batch.lengths) if self.slot == "start" else batch.lengths
+
+
+def insert(
+    embedded: Tensor, lengths: Tensor, vectors: Tensor, counts: Tensor, place: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Put the first `counts` of each row's vectors before the token at `place`; rows stay padded on the right.
+
+    Args:
+        embedded: U x L x E.
+        lengths: U tokens of each row.
+        vectors: U x P x E.
+        counts: U.
+        place: U, from 0 to the row's length.
+
+    Returns:
+        U x (L + P) x E; U x (L + P) bools, what is there; U x (L + P) positions; U x L, where each token went.
+    """
+    L, P = embedded.shape[1], vectors.shape[1]
+    to = torch.arange(L + P, device=embedded.device).expand(len(embedded), -1)
+    begin, end = place[:, None], (place + counts)[:, None]
+    source = torch.where(to < begin, to, torch.where(to < end, L + to - begin, to - counts[:, None])).clamp(
+        max=L + P - 1
+    )
+    inside = to < (lengths + counts)[:, None]
+    placed = torch.cat((embedded, vectors), dim=1).take_along_dim(source[..., None], 1)
+    positions = torch.minimum(to, (lengths + counts - 1)[:, None])
+    tokens = to[:, :L]
+    return placed, inside, positions, torch.where(tokens < begin, tokens, tokens + counts[:, None])
