@@ -86,3 +86,14 @@ def test_what_a_prompt_file_cannot_be(mtl, folder, two):
     save_file(tensors, "foreign.safetensors")
     done = mtl("predict", "foreign.safetensors", "text")
     assert (done.code, "is not a prompt file of mtl" in done.err) == (2, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prompt", ["soft prompt.init=keywords", "prefix prompt.length={reviews:3,again:5}"])
+def test_a_pretrained_trunk_is_not_in_the_prompt_file_and_is_found_again(mtl, folder, two, prompt):
+    words = ("trunk=minilm", *f"prompt={prompt}".split(), "steps=4", "eval_every=4", "batch_size=4")
+    run = run_of(mtl("train", two, *words))
+    (file,) = (folder / "mlartifacts").rglob("prompt.safetensors")
+    assert file.stat().st_size < 200 * 1024
+    expected, found = (mtl("predict", model, "--json", "a nice book").out for model in (run, str(file)))
+    assert expected == found != ""
