@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import torch
 
+from mtl.cli.cached import cache_trunk
 from mtl.cli.cloze import calibrate, make_cloze
 from mtl.cli.identity import baseline_key, digest
 from mtl.cli.instantiate import instantiate
@@ -112,8 +113,9 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         "prompt": prompt.state(),
     }
     kinds = {name: task.kind.name for name, task in tasks.items()}
+    brought = "".join(brought_keys(config))
     module = MultiTaskModule(
-        make_model(config, tasks, vocabulary, prompt),
+        cache_trunk(config, brought, make_model(config, tasks, vocabulary, prompt), announced),
         tasks,
         make_weighting(config, kinds),
         make_optimizer(config),
@@ -133,7 +135,6 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         raise MtlError(
             "switching: this rate learns from task gradients: take a weighting that needs them, such as mgda"
         )
-    brought = "".join(brought_keys(config))
     keys = {name: baseline_key(config, name, reads_tokens(config), specs[name].source.key + brought) for name in tasks}
     loader = StepLoader(announced, plan, config["seed"])
     meter = Meter(loader, budget, module.model.trunk)
@@ -249,7 +250,7 @@ def make_model(config: Config, tasks: Mapping[str, Task], vocabulary: Encoder, p
     the other tasks of the run, and a frozen trunk can be made again from the seed.
     """
     table, seed = prompt if isinstance(prompt, Learned) else None, config["seed"]
-    node = {field: value for field, value in config["trunk"].items() if field != "tokenizer"}
+    node = {field: value for field, value in config["trunk"].items() if field not in ("tokenizer", "cache")}
     head, kinds = config["head"], {name: task.kind for name, task in tasks.items()}
     cloze = make_cloze(config, tasks, vocabulary, prompt) if "words" in head else None
     if cloze is not None:

@@ -36,7 +36,14 @@ def run_key(config: Mapping[str, Any], sources: Sequence[str]) -> str:
         for group, node in effective(config).items()
         if INERT.get(group) != ()
     }
+    kept["trunk"] = without_cache(kept["trunk"], kept=True)
     return digest([mtl.__version__, kept, list(sources), *code_of(kept)])
+
+
+def without_cache(trunk: Mapping[str, Any], kept: bool = False) -> Mapping[str, Any]:
+    """The trunk's options without where its features are `kept`, or whether they are at all: the same to 1e-6."""
+    rest = {field: value for field, value in trunk.items() if field != "cache"}
+    return {**rest, "cache": True} if kept and trunk.get("cache") else rest
 
 
 def baseline_key(config: Mapping[str, Any], task: str, per_token: bool, source: str) -> str:
@@ -55,6 +62,7 @@ def baseline_key(config: Mapping[str, Any], task: str, per_token: bool, source: 
         "selection",
     )
     kept = {field: effective(config)[field] for field in shared}
+    kept["trunk"] = without_cache(kept["trunk"])
     precision = {field: config["trainer"][field] for field in ("precision", "gradient_clip_val")}
     stops = any(config["early_stop"][field] is not None for field in ("patience", "mean_patience"))
     every = config["eval_every"] if stops or config["selection"] == "best" else None

@@ -1,0 +1,168 @@
+"""A frozen trunk that has read every text of the run once: what it made of them is looked up on disk."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mtl.functional.pooling import inside
+from mtl.model.base import Trunk
+from mtl.model.cache_file import find_or_make, megabytes
+
+PLACES = 4096
+"""Tokens, padding included, that the trunk reads at once."""
+LIKE = 0.01
+"""How far, relative to its norm, the features of one text may be from those in a file that is to be used."""
+
+
+class Place(NamedTuple):
+    """Where the features of a text lie: rows of an array."""
+
+    array: np.ndarray
+    begin: int
+    end: int
+
+
+class Texts:
+    """Distinct encoded texts in a fixed order, by length and then by their ids, and batches of them.
+
+    What is computed from them depends on nothing but the texts.
+
+    Args:
+        rows: encoded texts, in any order and as often as they come.
+    """
+
+    def __init__(self, rows: Iterable[np.ndarray]) -> None:
+        keys = {row.astype(np.int32).tobytes() for row in rows}
+        self.keys = sorted(keys, key=lambda key: (len(key), key))
+        self.lengths = np.array([len(key) // 4 for key in self.keys])
+        digest = hashlib.sha256()
+        for key in self.keys:
+            digest.update(len(key).to_bytes(8, "little") + key)
+        self.digest = digest.hexdigest()
+
+    def batch(self, begin: int, end: int) -> tuple[Tensor, Tensor]:
+        """Ids (padded on the right with 0) and lengths."""
+        ids = np.zeros((end - begin, self.lengths[begin:end].max()), dtype=np.int64)
+        for line, key in zip(ids, self.keys[begin:end], strict=True):
+            line[: len(key) // 4] = np.frombuffer(key, np.int32)
+        return torch.from_numpy(ids), torch.from_numpy(self.lengths[begin:end])
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """All of them."""
+        begin = 0
+        while begin < len(self.keys):
+            size = np.arange(1, len(self.keys) - begin + 1) * self.lengths[begin:]
+            end = begin + max(1, int(np.searchsorted(size, PLACES, side="right")))
+            yield self.batch(begin, end)
+            begin = end
+
+
+class Reader:
+    """Runs a frozen trunk for a cache.
+
+    Args:
+        trunk: in evaluation.
+        per_token: whether the features of each token are kept, or those of the text.
+        device: where it runs.
+        autocast: to which dtype, as in training; `None`: not at all.
+    """
+
+    def __init__(self, trunk: Trunk, per_token: bool, device: str, autocast: torch.dtype | None) -> None:
+        self.trunk, self.per_token, self.device, self.autocast = trunk, per_token, device, autocast
+
+    @torch.no_grad()
+    def read(self, ids: Tensor, lengths: Tensor) -> np.ndarray:
+        """Features of the batch's texts, or of all their tokens one after the other: rows x D."""
+        cast = torch.autocast(self.device, self.autocast) if self.autocast else contextlib.nullcontext()
+        ids, lengths = ids.to(self.device), lengths.to(self.device)
+        self.trunk.to(self.device)
+        with cast:
+            features = self.trunk(ids, lengths)
+            read = features[inside(features, lengths)] if self.per_token else self.trunk.pool(features, lengths)
+        return read.float().cpu().numpy()
+
+
+def look_up(
+    folder: Path, name: str, key: Sequence[object], texts: Texts, reader: Reader, say: Callable[[str], None]
+) -> dict[bytes, Place]:
+    """Where the features of each text lie, by its ids as bytes (int32); computed where the folder has them not.
+
+    Args:
+        folder: of the cache.
+        name: of the model, for the file's name.
+        key: what, beside the texts, says what the features are: plain data.
+        texts: to be found.
+        reader: of the trunk.
+        say: is told in one line what is there, or is about to be made.
+    """
+    counts = texts.lengths if reader.per_token else np.ones_like(texts.lengths)
+    ends = np.cumsum(counts)
+    begins = ends - counts
+    shape, number = (int(ends[-1]), reader.trunk.width), len(texts.keys)
+    told = hashlib.sha256(json.dumps([*key, texts.digest]).encode()).hexdigest()[:16]
+    path = folder / f"{name}-{told}.npy"
+    where = f"{path}, {megabytes(4 * shape[0] * shape[1])}"
+    made = False
+
+    def blocks(again: bool) -> Iterator[np.ndarray]:
+        nonlocal made
+        made = True
+        why = "; the file that was there is broken or of another model" if again else ""
+        say(f"trunk.cache: running the trunk once over {number:,} texts into {where}{why}")
+        return (reader.read(*batch) for batch in texts.batches())
+
+    def sound(array: np.ndarray) -> bool:
+        middle = number // 2
+        found, again = array[begins[middle] : ends[middle]], reader.read(*texts.batch(middle, middle + 1))
+        return bool(np.linalg.norm(found - again) <= LIKE * np.linalg.norm(again))
+
+    array = find_or_make(path, shape, blocks, sound)
+    if not made:
+        say(f"trunk.cache: {number:,} texts found in {where}")
+    spans = zip(texts.keys, begins.tolist(), ends.tolist(), strict=True)
+    return {text: Place(array, begin, end) for text, begin, end in spans}
+
+
+class Cached(Trunk):
+    """A frozen trunk whose features are looked up by the ids of a text; a text that is not there, the trunk reads.
+
+    Where no task reads tokens, the one place of a text holds its pooled features: `forward` gives U x 1 x D, and
+    `pool` takes them out.
+
+    Args:
+        inner: the trunk.
+        per_token: whether places hold features of tokens.
+        places: where the features of a text lie, by its ids as bytes (int32).
+    """
+
+    def __init__(self, inner: Trunk, per_token: bool, places: Mapping[bytes, Place]) -> None:
+        super().__init__()
+        self.inner, self.per_token, self.places, self.width = inner, per_token, places, inner.width
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """U x L x D; zeros behind a text's end."""
+        numbers = ids.cpu().numpy().astype(np.int32)
+        asked = [row[:length].tobytes() for row, length in zip(numbers, lengths.tolist(), strict=True)]
+        found = [self.places[text] for text in asked if text in self.places]
+        if len(found) < len(asked):
+            features = self.inner(ids, lengths)
+            return features if self.per_token else self.inner.pool(features, lengths)[:, None]
+        block = np.zeros((len(found), ids.shape[1] if self.per_token else 1, self.width), dtype=np.float32)
+        for line, (array, begin, end) in zip(block, found, strict=True):
+            line[: end - begin] = array[begin:end]
+        return torch.from_numpy(block).to(ids.device)
+
+    def pool(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """U x D."""
+        return self.inner.pool(features, lengths) if self.per_token else features[:, 0]
+
+    def last_layer(self) -> list[nn.Module]:
+        """The trunk's."""
+        return self.inner.last_layer()
