@@ -32,6 +32,30 @@ def test_each_prompt_stands_around_the_text():
     assert Phrase().render(task(), "好") == ("请读：", "，类别是：")
 
 
+def test_a_prompt_may_bring_the_words_of_its_tasks():
+    brought = Keyword(keywords={"t": ["词"], "u": ["别"]})
+    assert brought.render(task(), "好") == ("词：", "")
+    assert brought.signature(task()) != brought.signature(task("u"))
+    phrased = Phrase({"t": "问{text}答", "u": "{text}"})
+    assert phrased.render(task(), "好") == ("问", "答")
+    assert phrased.signature(task()) != phrased.signature(task("u"))
+    for prompt in (brought, phrased):
+        prompt.fit(task(keywords=(), phrase=""), [])
+        with pytest.raises(MtlError, match=r"for t, u\. Task other has none there"):
+            prompt.fit(task("other"), [])
+
+
+@pytest.mark.parametrize("words", ["词", [], [""], [3]])
+def test_keywords_that_are_no_list_of_words_are_refused(words):
+    with pytest.raises(MtlError, match=r"keywords\.t should be a list of words"):
+        Keyword(keywords={"t": words})
+
+
+def test_a_phrase_without_its_slot_is_refused():
+    with pytest.raises(MtlError, match=r"phrases\.t should hold the slot \{text\} once"):
+        Phrase({"t": "问"})
+
+
 @pytest.mark.parametrize(
     ("prompt", "lacking", "field"),
     [(Keyword(), task(keywords=()), "keywords: "), (Phrase(), task(phrase=""), "phrase: ")],
