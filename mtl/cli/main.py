@@ -6,7 +6,20 @@ import sys
 from collections.abc import Sequence
 
 import mtl
-from mtl.cli import compare, figure, predict, prompt, register, report, reproduce, switches, sync, table, ui
+from mtl.cli import (
+    compare,
+    design,
+    figure,
+    predict,
+    prompt,
+    register,
+    report,
+    reproduce,
+    switches,
+    sync,
+    table,
+    ui,
+)
 from mtl.errors import MtlError
 
 TRAIN_HELP = "train one run, or a sweep with -m; overrides as in Hydra: `mtl train --help` lists every option"
@@ -42,6 +55,7 @@ def _run(words: list[str]) -> int:
     parts = {
         "table": table,
         "compare": compare,
+        "design": design,
         "figure": figure,
         "predict": predict,
         "prompt": prompt,

@@ -1,4 +1,4 @@
-"""What the rows of a task are like, before any prompt: balance, lengths, duplicates, leaks, and how easily it is told."""
+"""What the rows of a task are like, before any prompt: balance, lengths, duplicates, leaks, how easily it is told."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -13,18 +13,18 @@ def _tfidf(counts: Counts) -> np.ndarray:
     """Mean TF-IDF (scikit-learn's, rows of length 1) in the label's rows less that in all others."""
     from sklearn.feature_extraction.text import TfidfTransformer
 
-    weights_NW = TfidfTransformer().fit_transform(counts.times_NW)
+    weights_NW = TfidfTransformer().fit_transform(counts.times)
     gaps = []
     for y in range(len(counts.labels)):
-        ours, others = counts.labels_N == y, counts.labels_N != y
+        ours, others = counts.targets == y, counts.targets != y
         means = [np.asarray(weights_NW[part].mean(0)).ravel() if part.any() else 0.0 for part in (ours, others)]
         gaps.append(means[0] - means[1])
     return np.stack(gaps)
 
 
 STATISTICS: dict[str, Callable[[Counts], np.ndarray]] = {
-    "chi2": lambda counts: chi2(counts.by_label(rows=True), counts.sizes_Y),
-    "pmi": lambda counts: pmi(counts.by_label(rows=True), counts.sizes_Y),
+    "chi2": lambda counts: chi2(counts.by_label(rows=True), counts.sizes),
+    "pmi": lambda counts: pmi(counts.by_label(rows=True), counts.sizes),
     "log_odds": lambda counts: log_odds(counts.by_label(rows=False)),
     "tfidf": _tfidf,
 }

@@ -34,30 +34,30 @@ class Counts:
 
     Args:
         words: the pieces that stand in enough rows.
-        times_NW: how often, a sparse matrix.
-        labels_N: the label of each row.
+        times: how often, N x W, a sparse matrix.
+        targets: the label of each row.
         labels: their names.
     """
 
     words: np.ndarray
-    times_NW: Any
-    labels_N: np.ndarray
+    times: Any
+    targets: np.ndarray
     labels: tuple[str, ...]
 
     @property
-    def sizes_Y(self) -> np.ndarray:
+    def sizes(self) -> np.ndarray:
         """Rows of each label."""
-        return np.bincount(self.labels_N, minlength=len(self.labels))
+        return np.bincount(self.targets, minlength=len(self.labels))
 
     def by_label(self, *, rows: bool) -> np.ndarray:
         """Y x W: rows of the label that have the piece, or how often it stands in them."""
-        kept = (self.times_NW > 0).astype(int) if rows else self.times_NW
-        return np.stack([np.asarray(kept[self.labels_N == y].sum(0)).ravel() for y in range(len(self.labels))])
+        kept = (self.times > 0).astype(int) if rows else self.times
+        return np.stack([np.asarray(kept[self.targets == y].sum(0)).ravel() for y in range(len(self.labels))])
 
     def shuffled(self, seed: int) -> "Counts":
         """The same rows with the labels of others."""
-        labels_N = np.random.default_rng(seed).permutation(self.labels_N)
-        return Counts(self.words, self.times_NW, labels_N, self.labels)
+        labels_N = np.random.default_rng(seed).permutation(self.targets)
+        return Counts(self.words, self.times, labels_N, self.labels)
 
 
 def count(texts: Sequence[str], labels_N: np.ndarray, labels: Sequence[str], least: int) -> Counts:
@@ -68,7 +68,9 @@ def count(texts: Sequence[str], labels_N: np.ndarray, labels: Sequence[str], lea
     try:
         times_NW = reader.fit_transform(texts)
     except ValueError:
-        raise MtlError(f"no word stands in {least} of the {len(texts)} training rows; least=1 takes rarer ones") from None
+        raise MtlError(
+            f"no word stands in {least} of the {len(texts)} training rows; least=1 takes rarer ones"
+        ) from None
     return Counts(reader.get_feature_names_out(), times_NW, np.asarray(labels_N), tuple(labels))
 
 

@@ -37,7 +37,7 @@ def pmi(rows_YW: np.ndarray, sizes_Y: np.ndarray) -> np.ndarray:
 
 
 def log_odds(times_YW: np.ndarray, strength: float = 500.0) -> np.ndarray:
-    """z of the log-odds ratio of each word under y against all other labels (Monroe, Colaresi and Quinn 2008, eq. 16).
+    """Z of the log-odds ratio of each word under y against all other labels (Monroe, Colaresi and Quinn 2008, eq. 16).
 
     The Dirichlet prior is informative: the words' shares in all rows, worth `strength` words. The variance is the
     approximation of their eq. 20, 1 / (y_w + a_w) on each side.

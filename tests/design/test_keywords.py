@@ -98,7 +98,7 @@ def test_candidates_are_of_every_family_and_know_their_lineage(loaded, counts):
 
 def test_controls_say_as_much_as_the_keywords_and_the_labels_are_shuffled(loaded, counts):
     found = {control.name: control for control in controls(loaded, counts, 2, "chi2", ["keyword", "phrase"])}
-    assert list(found)[0] == "none"
+    assert next(iter(found)) == "none"
     assert len(found) == 7
     real = [word.word for word in keywords(counts["stars"], "chi2", 2)]
     filler = found["design_keyword_filler"].words["stars"]
@@ -107,8 +107,8 @@ def test_controls_say_as_much_as_the_keywords_and_the_labels_are_shuffled(loaded
     assert found["design_keyword_random"].words["stars"] != real
     assert all(control.control for control in found.values())
     shuffled = counts["stars"].shuffled(0)
-    assert (shuffled.labels_N != counts["stars"].labels_N).any()
-    np.testing.assert_array_equal(shuffled.sizes_Y, counts["stars"].sizes_Y)
+    assert (shuffled.targets != counts["stars"].targets).any()
+    np.testing.assert_array_equal(shuffled.sizes, counts["stars"].sizes)
 
 
 def test_facts_of_a_task(loaded):

@@ -6,7 +6,6 @@ from scipy.stats import chi2_contingency
 from sklearn.feature_selection import chi2 as sklearn_chi2
 
 from mtl.functional.association import chi2, log_odds, pmi
-from mtl.functional.halving import least_budget, sizes, steps_of
 
 
 @st.composite
@@ -69,27 +68,3 @@ def test_a_strong_prior_takes_rare_words_back():
     weak, strong = log_odds(times_YW, 1.0), log_odds(times_YW, 1e5)
     assert weak[0, 2] > 0
     assert abs(strong[0, 0]) < abs(weak[0, 0])
-
-
-@given(st.integers(1, 40), st.integers(1, 5))
-def test_halving_ends_with_the_finalists(candidates, finalists):
-    found = sizes(candidates, finalists)
-    if candidates <= finalists:
-        assert found == []
-        return
-    assert found[0] == candidates
-    assert found == sorted(set(found), reverse=True)
-    assert found[-1] <= 2 * finalists
-    assert all(small <= -(-big // 2) or small == finalists for big, small in zip(found, found[1:], strict=False))
-
-
-@given(st.lists(st.integers(1, 30), max_size=4), st.integers(1, 20), st.integers(1, 50))
-def test_the_least_budget_is_just_enough(screens, last, least):
-    def poorest(budget):
-        half = budget // 2 if screens else 0
-        runs = [steps_of(half, len(screens), count) for count in screens]
-        return min([*runs, steps_of(budget - half, 1, last)])
-
-    budget = least_budget(screens, last, least)
-    assert poorest(budget) >= least
-    assert poorest(budget - 2) < least

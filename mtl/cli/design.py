@@ -1,0 +1,233 @@
+"""`mtl design`: prompts from the training data, tried out against controls under one budget of steps."""
+
+import argparse
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtl.cli.output import names
+from mtl.errors import MtlError, choices
+
+if TYPE_CHECKING:
+    from mtl.cli.tournament import Judge, Round, Tried
+    from mtl.data.task import LabelledRows
+    from mtl.design.candidates import Candidate
+    from mtl.design.pieces import Counts
+    from mtl.reporting.design.page import Line
+
+EXAMPLE = """example:
+  mtl design 'task=[shopping_category,shopping_sentiment]' trunk=lstm budget=6000 seed=0,1 --output design
+
+KEY=VALUE is budget=STEPS (of all runs together), seed=0,1, or anything that every run of mtl train should have;
+words and cuts are fitted on the training split, candidates are judged on the validation split, test is never read
+"""
+LEAST_STEPS = 5
+OURS = ("prompt", "steps", "eval_every", "tracking.model", "selection")
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "design",
+        help="design prompts from the training data, and try them out against controls",
+        description=__doc__,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", nargs="+", metavar="KEY=VALUE", help="task=[...], trunk=..., budget=STEPS, seed=0,1")
+    parser.add_argument("--output", type=Path, default=Path("design"), help="folder to write (default: %(default)s)")
+    parser.add_argument("--experiment", default="design", help="name in the record (default: %(default)s)")
+    parser.add_argument("--families", type=names, help="of keyword, phrase, feature (default: all)")
+    parser.add_argument("--statistics", type=names, help="of chi2, pmi, log_odds, tfidf (default: all)")
+    parser.add_argument("--keywords", type=int, default=2, metavar="N", help="words a label (default: %(default)s)")
+    parser.add_argument("--least", type=int, default=5, metavar="N", help="rows that a keyword stands in, or more")
+    parser.add_argument(
+        "--finalists", type=int, default=2, metavar="N", help="of the last round (default: %(default)s)"
+    )
+    return parser
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The words of the command, sorted: what every run has, the budget in steps, the seeds."""
+
+    words: tuple[str, ...]
+    budget: int
+    seeds: tuple[int, ...]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Analyse, generate, try out, and write what was found."""
+    if importlib.util.find_spec("sklearn") is None or importlib.util.find_spec("matplotlib") is None:
+        raise MtlError("design needs scikit-learn and matplotlib; pip install 'mtl[design]'")
+    asked = sort_words(args.words)
+    _check(args)
+    from mtl.cli.design_files import write_all, write_prompts
+    from mtl.cli.tournament import Judge, Round
+    from mtl.design.analysis import describe, pairs
+    from mtl.design.candidates import candidates, controls
+    from mtl.design.keywords import keywords
+
+    config, loaded = load(asked.words)
+    judge = Judge(loaded)
+    judge.check()
+    counts = count_all(loaded, args.least)
+    found = candidates(loaded, counts, args.keywords, args.families, args.statistics)
+    steps = plan(found, args.finalists, asked)
+    facts = {task: describe(rows, config["batch_size"]) for task, rows in loaded.items()}
+    print(f"{len(found)} candidates, {len(steps) - 1} screening rounds, budget {asked.budget:,} steps", flush=True)
+    folder = args.output.resolve() / "prompts"
+    write_prompts(folder, found)
+    rounds = Round(asked.words, asked.seeds, args.experiment, folder, loaded)
+    tried, left = screen(rounds, judge, found, steps[:-1], args.finalists)
+    families = [family for family in ("keyword", "phrase") if any(c.family == family for c in left)] or ["keyword"]
+    statistic = next((c.origin for c in left if c.origin in args.statistics), args.statistics[0])
+    against = controls(loaded, counts, args.keywords, statistic, families)
+    write_prompts(folder, against)
+    rest = asked.budget - sum(one.steps * len(asked.seeds) for one in tried)
+    runs = (len(left) + len(against)) * len(asked.seeds)
+    final = rounds.train([*left, *against], len(steps), rest // runs)
+    lines = compare(judge, final)
+    chosen = {
+        task: {name: keywords(part, name, args.keywords) for name in args.statistics} for task, part in counts.items()
+    }
+    told = {"facts": facts, "pairs": pairs(loaded, counts), "keywords": chosen}
+    print(write_all(args.output, vars(asked) | {"experiment": args.experiment}, judge, [*tried, *final], lines, told))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """The options, looked at before anything is read; those not given are filled in."""
+    from mtl.design.candidates import FAMILIES
+    from mtl.design.keywords import STATISTICS
+
+    for name, allowed in (("families", list(FAMILIES)), ("statistics", list(STATISTICS))):
+        given = getattr(args, name) or allowed
+        if bad := [word for word in given if word not in allowed]:
+            raise MtlError(f"{name} should be of {choices(allowed)}. Found '{bad[0]}'")
+        setattr(args, name, given)
+    for name in ("keywords", "least", "finalists"):
+        if getattr(args, name) < 1:
+            raise MtlError(f"{name} should be 1 or more. Found {getattr(args, name)}")
+
+
+def sort_words(words: Sequence[str]) -> Asked:
+    """Budget and seeds apart from what every run has; MtlError for what the command decides itself."""
+    from mtl.cli.conf import options
+
+    kept, own = [], {"budget": "4000", "seed": "0"}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise MtlError(f"design takes words like task=[...]. Found '{word}'")
+        if key in OURS or key.startswith("budget."):
+            raise MtlError(f"design sets {key} itself, from budget=STEPS and its candidates. Found '{word}'")
+        if key in own:
+            own[key] = value
+            continue
+        if key == "task":
+            for name in filter(None, (part.strip() for part in value.strip("[]").split(","))):
+                if name not in options("task") and not name.endswith((".yaml", ".yml")):
+                    known = ", ".join(options("task"))
+                    raise MtlError(f"task: there is no task '{name}'. There is: {known}, or a YAML file of yours")
+        kept.append(word)
+    if not any(word.startswith("task=") for word in kept):
+        raise MtlError("design needs task=[...]: the tasks to announce")
+    if not own["budget"].isdigit() or int(own["budget"]) < 1:
+        raise MtlError(f"budget should be a whole number of steps. Found '{own['budget']}'")
+    seeds = names(own["seed"])
+    if not seeds or not all(seed.isdigit() for seed in seeds) or len(set(seeds)) < len(seeds):
+        raise MtlError(f"seed should be different whole numbers, such as 0,1. Found '{own['seed']}'")
+    return Asked(tuple(kept), int(own["budget"]), tuple(map(int, seeds)))
+
+
+def load(words: Sequence[str]) -> "tuple[dict[str, Any], dict[str, LabelledRows]]":
+    """The configuration that all runs have, and the rows of its tasks."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from mtl.cli.build import check, make_specs
+    from mtl.cli.conf import conf_dir, with_files
+
+    GlobalHydra.instance().clear()
+    try:
+        with with_files(words) as found, initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
+            config: Any = OmegaConf.to_container(compose("config", found), resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise MtlError(" ".join(str(error).split())) from error
+    check(config)
+    specs = make_specs(config)
+    for name, spec in specs.items():
+        if spec.kind != "classification":
+            raise MtlError(f"task {name}: design knows words for labels of classification. Found kind {spec.kind}")
+    return config, {name: spec.load() for name, spec in specs.items()}
+
+
+def count_all(loaded: "Mapping[str, LabelledRows]", least: int) -> "dict[str, Counts]":
+    """The pieces of each task's training split, and of no other."""
+    from mtl.design.analysis import targets, texts
+    from mtl.design.pieces import count
+
+    found = {}
+    for task, rows in loaded.items():
+        try:
+            found[task] = count(texts(rows, "train"), targets(rows, "train"), rows.task.kind.labels, least)
+        except MtlError as error:
+            raise MtlError(f"task {task}: {error}") from None
+    return found
+
+
+def plan(found: "Sequence[Candidate]", finalists: int, asked: Asked) -> list[int]:
+    """Steps of a run in each round; MtlError where the budget is too small."""
+    from mtl.functional.halving import least_budget, shares, sizes
+
+    families = {candidate.family for candidate in found} & {"keyword", "phrase"}
+    seeds = len(asked.seeds)
+    screens = [size * seeds for size in sizes(len(found), finalists)]
+    last = seeds * (min(finalists, len(found)) + 1 + 3 * max(1, len(families)))
+    needed = least_budget(screens, last, LEAST_STEPS)
+    if asked.budget < needed:
+        raise MtlError(
+            f"budget should be at least {needed} steps for {len(found)} candidates, their controls and {seeds} seeds "
+            f"({LEAST_STEPS} steps a run). Found {asked.budget}"
+        )
+    return shares(asked.budget, screens, last)
+
+
+def screen(
+    rounds: "Round", judge: "Judge", found: "Sequence[Candidate]", steps: Sequence[int], finalists: int
+) -> "tuple[list[Tried], list[Candidate]]":
+    """Everything that was tried, and the candidates that are left for the last round."""
+    tried: list[Tried] = []
+    left = list(found)
+    for number, each in enumerate(steps, 1):
+        made = sorted(rounds.train(left, number, each), key=judge.mean, reverse=True)
+        tried += made
+        left = [one.candidate for one in made[: max(finalists, -(-len(made) // 2))]]
+        print(f"round {number}: {each} steps a run; best {left[0].name} {judge.mean(made[0]):.4f}", flush=True)
+    return tried, left
+
+
+def compare(judge: "Judge", final: "Sequence[Tried]") -> "list[Line]":
+    """Every finalist against every control in each task, on the half that chose nothing; Holm over all of them."""
+    from mtl.design.analysis import targets
+    from mtl.functional.holm import holm
+    from mtl.functional.row_bootstrap import paired_bootstrap
+    from mtl.reporting.design.page import Line
+
+    found = []
+    for ours in (one for one in final if not one.candidate.control):
+        for theirs in (one for one in final if one.candidate.control):
+            for task, rows in judge.loaded.items():
+                at = judge.half(task, choosing=False)
+                wanted, labels = targets(rows, "val")[at], len(rows.task.kind.labels)
+                answers = ours.answers[task][:, at], theirs.answers[task][:, at]
+                difference = paired_bootstrap(rows.task.metric, wanted, answers[0], answers[1], labels)
+                found.append((ours.candidate.name, theirs.candidate.name, task, difference))
+    adjusted = holm([line[3].p for line in found])
+    return [Line(*line, p) for line, p in zip(found, adjusted, strict=True)]

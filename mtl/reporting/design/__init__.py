@@ -1,0 +1,1 @@
+"""The report of `mtl design`: one page of HTML."""

@@ -1,0 +1,84 @@
+"""One self-contained page of HTML about a design: the tasks, their words, the rounds, and the comparisons."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from mtl.functional.row_bootstrap import Difference
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Line:
+    """One finalist against one control in one task; `holm` is p corrected over all lines."""
+
+    name: str
+    control: str
+    task: str
+    difference: Difference
+    holm: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """One candidate in one round: validation scores of both halves, by task; the second only in the last round."""
+
+    name: str
+    control: bool
+    number: int
+    steps: int
+    choosing: Mapping[str, float]
+    comparing: Mapping[str, float]
+    words: Mapping[str, str]
+    run_ids: Sequence[str]
+
+    @property
+    def mean(self) -> float:
+        """Over tasks, on the half that chooses."""
+        return fmean(self.choosing.values())
+
+
+def verdict(winner: str, lines: Sequence[Line]) -> str:
+    """Which controls the winner beats in which tasks, and by which it is beaten, at 5 % after Holm's correction."""
+    mine = [line for line in lines if line.name == winner]
+    won, lost = (
+        [f"{line.control} in {line.task}" for line in mine if line.holm <= LEVEL and sign * line.difference.value > 0]
+        for sign in (1, -1)
+    )
+    said = (
+        f"winner {winner}: better than {', '.join(won)}" if won else f"winner {winner}: not shown to beat any control"
+    )
+    if won and len(won) < len(mine):
+        said += f" ({len(won)} of {len(mine)} comparisons)"
+    return said + (f"; worse than {', '.join(lost)}" if lost else "")
+
+
+def write(values: Mapping[str, Any]) -> str:
+    """The page. Every value is escaped; scripts and addresses from elsewhere are forbidden to the browser as well.
+
+    Args:
+        values: facts and pairs of the tasks, keywords by task and statistic, scores, lines, and how it was asked.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    import mtl
+    from mtl.reporting.design.pictures import pictures
+
+    folder = Path(__file__).parent
+    pages = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (folder.parent / "report" / "page.css").read_text(encoding="utf-8")
+    drawn = pictures(values["facts"], values["scores"], values["lines"])
+    return pages.get_template("page.html").render(
+        values, style=style, pictures=drawn, version=mtl.__version__, median=lambda lengths_N: int(np.median(lengths_N))
+    )

@@ -1,0 +1,113 @@
+"""`mtl design` from rows to a winner, and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from mtl.cli.design import sort_words
+from mtl.cli.tournament import Judge, Tried
+from mtl.data.task import TaskSpec
+from mtl.design.candidates import Candidate
+from mtl.errors import MtlError
+from mtl.functional.row_bootstrap import Difference
+from mtl.reporting.design.page import Line, verdict
+from mtl.tracking.runs import read_runs
+
+TASK = "task=[./reviews.yaml]"
+SMALL = (TASK, "data.unit=words", "batch_size=8", "trainer.progress=false", "tracking.system_every=0", "trunk=lstm")
+
+
+@pytest.mark.slow
+def test_designs_a_prompt_and_records_where_it_came_from(mtl, folder):
+    few = ("--families", "keyword", "--statistics", "chi2", "--finalists", "1", "--output", "out")
+    done = mtl("design", *SMALL, "budget=80", *few)
+    assert done.code == 0, done.err
+    found = json.loads((folder / "out" / "results.json").read_text())
+    assert found["spent"] <= found["budget"] == 80
+    assert found["verdict"] in done.out
+    assert {line["control"] for line in found["lines"]} == {
+        "none",
+        *(f"design_keyword_{name}" for name in ("random", "shuffled", "filler")),
+    }
+    prompt = yaml.safe_load((folder / "out" / "winner.yaml").read_text())
+    assert prompt["keywords"].keys() == {"reviews"}
+    runs = read_runs(f"sqlite:///{folder / 'mlflow.db'}", "design")
+    assert len(runs) == 2 + 5
+    chi2 = runs[runs["tags.mtl.design.origin"] == "chi2"].iloc[0]
+    words = chi2["tags.mtl.design.words.reviews"].split()
+    assert set(words) <= {"nice", "great", "fine", "love", "poor", "awful", "sad", "hate"}
+    assert list(runs[runs["tags.mtl.design.role"] == "control"]["tags.mtl.design.round"].unique()) == ["2"]
+    steps = runs.groupby("tags.mtl.design.round")["params.steps"].first().astype(int)
+    assert steps["2"] >= 2 * steps["1"]
+    page = (folder / "out" / "report.html").read_text()
+    assert page.count("data:image/") == 3
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    # what was found is a prompt like any other
+    trained = mtl("train", *SMALL, "steps=2", "prompt=out/winner.yaml")
+    assert trained.code == 0, trained.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["task=[zh_nope]"], "there is no task 'zh_nope'. There is: shopping_category"),
+        ([TASK, "budget=10"], "budget should be at least"),
+        ([TASK, "budget=ten"], "budget should be a whole number of steps. Found 'ten'"),
+        ([TASK, "seed=1,1"], "seed should be different whole numbers, such as 0,1. Found '1,1'"),
+        ([TASK, "prompt=keyword"], "design sets prompt itself"),
+        ([TASK, "batch_size=0"], "batch_size should be a whole number of at least 1. Found 0"),
+        (["trunk=lstm"], "design needs task=[...]"),
+        (["task=[./names.yaml]"], "task names: design knows words for labels of classification. Found kind tagging"),
+        ([TASK, "--statistics", "entropy"], "statistics should be of chi2, pmi, log_odds or tfidf. Found 'entropy'"),
+        ([TASK, "--finalists", "0"], "finalists should be 1 or more. Found 0"),
+        ([TASK, "--least", "999"], "task reviews: no word stands in 999 of the"),
+        ([TASK, "trunk=nope"], "trunk"),
+    ],
+)
+def test_what_is_asked_wrongly_is_one_line_before_any_training(mtl, folder, words, said):
+    done = mtl("design", *words)
+    assert done.code == 2
+    assert said in done.err
+    assert done.err.startswith("mtl: ")
+    assert len(done.err.strip().splitlines()) == 1
+    assert not (folder / "design").exists()
+
+
+def test_words_of_the_command_are_told_apart():
+    asked = sort_words(["task=[zh_sentiment]", "budget=70", "trunk=lstm", "seed=3,4"])
+    assert (asked.budget, asked.seeds, asked.words) == (70, (3, 4), ("task=[zh_sentiment]", "trunk=lstm"))
+
+
+@pytest.fixture
+def judge(literal):
+    labels = ["a", "b"] * 26
+    source = literal([f"t{i}" for i in range(52)], ["train"] * 4 + ["val"] * 46 + ["test"] * 2, label=labels)
+    return Judge({"t": TaskSpec("t", "classification", source).load()})
+
+
+def test_the_rows_that_choose_are_not_those_that_compare(judge):
+    chosen, compared = (judge.half("t", choosing=choosing) for choosing in (True, False))
+    assert sorted([*chosen, *compared]) == list(range(46))
+    answers = np.tile([0, 1], 23)[None].copy()  # all right: labels alternate from row 4 on
+    answers[0, compared] = 1 - answers[0, compared]
+    tried = Tried(Candidate("c", "none", "none", {}), 1, 1, ("r",), {"t": answers})
+    assert judge.score(tried, "t", choosing=True) == 1
+    assert judge.score(tried, "t", choosing=False) == 0
+
+
+def test_few_validation_rows_are_refused(literal):
+    source = literal([f"t{i}" for i in range(10)], label=["a", "b"] * 5)
+    with pytest.raises(MtlError, match="task t: design needs at least 20 validation rows"):
+        Judge({"t": TaskSpec("t", "classification", source).load()}).check()
+
+
+def line(control, value, holm, name="w"):
+    return Line(name, control, "t", Difference(value, value - 0.1, value + 0.1, holm), holm)
+
+
+def test_the_verdict_counts_only_what_is_significant_for_the_winner():
+    lines = [line("none", 0.3, 0.01), line("filler", 0.2, 0.2), line("random", -0.3, 0.04), line("none", 1, 0, "other")]
+    assert verdict("w", lines) == "winner w: better than none in t (1 of 3 comparisons); worse than random in t"
+    assert verdict("w", lines[1:2]) == "winner w: not shown to beat any control"
