@@ -24,7 +24,7 @@ KEY=VALUE is budget=STEPS (of all runs together), seed=0,1, or anything that eve
 words and cuts are fitted on the training split, candidates are judged on the validation split, test is never read
 """
 LEAST_STEPS = 5
-OURS = ("prompt", "steps", "eval_every", "tracking.model", "selection")
+OURS = ("prompt", "steps", "eval_every", "tracking.model", "tracking.experiment", "selection", "hydra.sweep.dir")
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{len(found)} candidates, {len(steps) - 1} screening rounds, budget {asked.budget:,} steps", flush=True)
     folder = args.output.resolve() / "prompts"
     write_prompts(folder, found)
-    rounds = Round(asked.words, asked.seeds, args.experiment, folder, loaded)
+    rounds = Round(asked.words, asked.seeds, args.experiment, config["tracking"]["uri"], folder, loaded)
     tried, left = screen(rounds, judge, found, steps[:-1], args.finalists)
     families = [family for family in ("keyword", "phrase") if any(c.family == family for c in left)] or ["keyword"]
     statistic = next((c.origin for c in left if c.origin in args.statistics), args.statistics[0])
@@ -123,7 +123,9 @@ def sort_words(words: Sequence[str]) -> Asked:
         if not equals:
             raise MtlError(f"design takes words like task=[...]. Found '{word}'")
         if key in OURS or key.startswith("budget."):
-            raise MtlError(f"design sets {key} itself, from budget=STEPS and its candidates. Found '{word}'")
+            raise MtlError(
+                f"design sets {key} itself, from budget=STEPS, --experiment and its candidates. Found '{word}'"
+            )
         if key in own:
             own[key] = value
             continue

@@ -1,5 +1,7 @@
 """Rounds of candidates under one budget of steps: ordinary sweeps of `mtl train`, judged on the validation split."""
 
+import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +79,7 @@ class Round:
         words: overrides of all runs.
         seeds: of each candidate.
         experiment: in the record.
+        uri: of the record, as `tracking.uri`.
         folder: of the prompts' files.
         loaded: the tasks.
     """
@@ -84,12 +87,14 @@ class Round:
     words: Sequence[str]
     seeds: Sequence[int]
     experiment: str
+    uri: str | None
     folder: Path
     loaded: Mapping[str, LabelledRows]
 
     def train(self, tried: Sequence[Candidate], number: int, steps: int) -> list[Tried]:
         """Train all of them as one sweep, from the beginning, and ask their models about the validation rows."""
         from mtl.cli.call import train
+        from mtl.cli.sweep import parent_of
         from mtl.tracking.lineage import tag_runs
         from mtl.tracking.runs import runs
         from mtl.tracking.store import tracking_uri
@@ -97,14 +102,16 @@ class Round:
         files = ["none" if c.family == "none" else str(self.folder / f"{c.name}.yaml") for c in tried]
         own = [f"prompt={','.join(files)}", f"seed={','.join(map(str, self.seeds))}", f"steps={steps}"]
         record = [f"tracking.experiment={self.experiment}", "tracking.model=false", f"eval_every={steps}"]
-        train([*self.words, *own, *record], sweep=True)
-        frame = runs(self.experiment, sweep="last")
+        # a folder of its own, by which the sweep is found however many others run beside it
+        folder = Path("multirun").resolve() / f"design-{time.time_ns()}-{os.getpid()}"
+        train([*self.words, *own, *record, f"hydra.sweep.dir='{folder}'"], sweep=True)
+        frame = runs(self.experiment, self.uri, sweep=parent_of(folder))
         found: dict[tuple[str, int], Mapping[Any, Any]] = {
             (run["tags.mtl.prompt"], int(run["tags.mtl.seed"])): run for run in frame.to_dict("records")
         }
         made = [self._tried(candidate, number, steps, found) for candidate in tried]
         place = {"mtl.design.round": str(number), "mtl.design.steps": str(steps)}
-        tag_runs(tracking_uri(), {id_: one.candidate.lineage | place for one in made for id_ in one.run_ids})
+        tag_runs(tracking_uri(self.uri), {id_: one.candidate.lineage | place for one in made for id_ in one.run_ids})
         return made
 
     def _tried(
