@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.functional.pooling import inside
-from mtl.model.base import Trunk
+from mtl.model.base import Prefix, Trunk
 from mtl.model.cache_file import find_or_make, megabytes
 
 PLACES = 1024
@@ -158,6 +158,14 @@ class Cached(Trunk):
         for line, (array, begin, end) in zip(block, found, strict=True):
             line[: end - begin] = array[begin:end]
         return torch.from_numpy(block).to(ids.device)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """The trunk's."""
+        return self.inner.embed(ids)
+
+    def encode(self, embedded: Tensor, inside: Tensor, positions: Tensor, prefix: Prefix | None = None) -> Tensor:
+        """The trunk's: what comes from elsewhere is not looked up."""
+        return self.inner.encode(embedded, inside, positions, prefix)
 
     def pool(self, features: Tensor, lengths: Tensor) -> Tensor:
         """U x D."""
