@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mtl.data.text import CJK
 from mtl.design.pieces import Counts
 from mtl.functional.association import chi2, log_odds, pmi
 
@@ -43,8 +44,8 @@ class Keyword:
 def keywords(counts: Counts, statistic: str, number: int) -> list[Keyword]:
     """The `number` best words of each label, label by label, the best words of all labels first.
 
-    Of words that hold one another, or overlap in all but one character, only the better is taken: runs of characters
-    of one Chinese word would all be alike. A word speaks for one label only, that of its highest score.
+    Of Chinese runs that hold one another, or overlap in all but one character, only the better is taken: they would
+    all be cut from one phrase. A word speaks for one label only, that of its highest score.
     """
     scores_YW = STATISTICS[statistic](counts)
     best_W = scores_YW.argmax(0)
@@ -64,8 +65,8 @@ def keywords(counts: Counts, statistic: str, number: int) -> list[Keyword]:
 
 
 def _alike(one: str, other: str) -> bool:
-    if one in other or other in one:
-        return True
+    """Whether two runs of characters may be cut from one phrase: 质量 and 质量好, 的时候 and 时候来, 量很 and 很好."""
+    if not (CJK.search(one) and CJK.search(other)):
+        return False
     kept = min(len(one), len(other)) - 1
-    # two characters of a longer run: 的时候 and 时候来 are cut from one phrase
-    return kept >= 2 and (one[-kept:] == other[:kept] or other[-kept:] == one[:kept])
+    return one in other or other in one or one[-kept:] == other[:kept] or other[-kept:] == one[:kept]

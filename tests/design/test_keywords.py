@@ -74,8 +74,25 @@ def test_words_are_fitted_on_the_training_split_alone(literal):
 def test_runs_of_one_chinese_word_are_taken_once():
     said = ["质量很好"] * 5 + ["太差劲了"] * 5
     found = keywords(count(said, np.array([0] * 5 + [1] * 5), ["好", "坏"], 1), "chi2", 4)
-    words = [word.word for word in found]
-    assert not any(one in other for one in words for other in words if one != other)
+    assert {word.word for word in found} == {"很好", "质量", "太差", "劲了"}
+
+
+def test_english_words_that_look_alike_are_different_words():
+    counts = count(["art party"] * 5 + ["the hen"] * 5, np.array([0] * 5 + [1] * 5), ["x", "y"], 1)
+    assert {word.word for word in keywords(counts, "chi2", 2)} == {"art", "party", "the", "hen"}
+
+
+def test_a_word_speaks_for_the_label_that_it_is_nearest_to():
+    # ox is commoner than by chance under x and y, most under x
+    said = ["ox ox"] * 9 + ["pig"] + ["ox hen"] * 7 + ["hen"] * 3 + ["cat"] * 10
+    counts = count(said, np.repeat([0, 1, 2], 10), ["x", "y", "z"], 1)
+    assert (STATISTICS["chi2"](counts)[:2, list(counts.words).index("ox")] > 0).all()
+    assert [(word.word, word.label) for word in keywords(counts, "chi2", 1)] == [
+        ("ox", "x"),
+        ("hen", "y"),
+        ("cat", "z"),
+    ]
+    assert "ox" not in [word.word for word in keywords(counts, "chi2", 3) if word.label == "y"]
 
 
 def test_no_word_in_enough_rows_is_one_line():

@@ -42,3 +42,9 @@ def test_equal_models_are_no_different_and_a_swap_only_changes_the_sign():
     assert (same.value, same.low, same.high, same.p) == (0, 0, 0, 1)
     one, other = (paired_bootstrap("macro_f1", targets_N, *pair, 3, 200) for pair in ((ours, theirs), (theirs, ours)))
     assert (one.value, one.low, one.p) == pytest.approx((-other.value, -other.high, other.p))
+
+
+def test_p_is_never_zero():
+    targets_N, wrong_N = np.zeros(30, dtype=int), np.ones(30, dtype=int)
+    found = paired_bootstrap("accuracy", targets_N, targets_N[None], wrong_N[None], 2, resamples=99)
+    assert (found.value, found.low, found.high, found.p) == (1, 1, 1, 0.02)
