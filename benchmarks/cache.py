@@ -61,7 +61,7 @@ def make_tasks(texts: int, tasks: int) -> dict[str, Announced]:
     """Classifications of the same random texts: lengths lognormal with a mean of 25, clipped to 3 to 64."""
     generator = np.random.default_rng(0)
     lengths = generator.lognormal(np.log(25) - 0.18, 0.6, texts).clip(3, 64).astype(int)
-    ids = generator.integers(1000, PIECES, lengths.sum()).astype(np.int32)
+    ids = generator.integers(1, PIECES, lengths.sum()).astype(np.int32)
     inputs = Inputs(ids, np.concatenate(([0], lengths.cumsum())), np.zeros(texts, int), None, 0)
     corpus, kind = Corpus("random", [], None, {}, np.zeros(texts, np.int8), [], []), Classification(tuple("abcde"))
     rows = {"train": np.arange(texts)}

@@ -51,6 +51,7 @@ def trunk_of(tiny_model, kind):
         ("llama", TEXTS, "prompt=keyword", "weighting=uncertainty"),
         ("bert", TOKENS, "prompt=phrase", "weighting=famo"),
         ("llama", TOKENS, "head.dropout=0.3"),
+        ("bert", TEXTS, "trainer.precision=bf16-mixed"),
     ],
     ids=lambda words: " ".join(words[::2]),
 )
@@ -58,8 +59,9 @@ def test_a_run_with_a_cache_has_the_numbers_of_one_without(train, tiny_model, wo
     given = (*trunk_of(tiny_model, words[0]), *words[1:])
     expected, said, plain = train(*given)
     assert "trunk.cache" not in said
-    first, said, filling = train(*given, "trunk.cache=true", "again=true")
-    assert first == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    first, said, _ = train(*given, "trunk.cache=true", "again=true")
+    close = 1e-2 if "trainer.precision=bf16-mixed" in words else 1e-5
+    assert first == pytest.approx(expected, rel=close, abs=close / 10)
     assert len(expected) >= 5
     assert "running the trunk once over" in said
     second, said, checking = train(*given, "trunk.cache=true", "again=true")
@@ -67,7 +69,7 @@ def test_a_run_with_a_cache_has_the_numbers_of_one_without(train, tiny_model, wo
     assert "texts found in" in said
     assert set(checking) == {1}
     assert len(checking) == said.count("trunk.cache")
-    assert len(plain) > 12 > len(filling)
+    assert len(plain) > 12 > len(checking)
 
 
 def test_minilm_with_a_cache_has_the_numbers_of_minilm(train, minilm):

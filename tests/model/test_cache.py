@@ -106,7 +106,7 @@ def damage(path, how):
     if how == "of another model":
         np.save(path, np.ones_like(np.load(path)))
     elif how == "of another shape":
-        np.save(path, np.load(path)[1:])
+        np.save(path, np.load(path)[:-1])
     elif how == "pickled":
         np.save(path, np.array([{}], dtype=object), allow_pickle=True)
     else:
