@@ -38,9 +38,7 @@ def cache_trunk(
         return model
     trunk: Any = model.trunk
     _check(config, model)
-    # Lightning's own choice under `auto` is a CUDA device where there is one
-    on_cuda = config["trainer"]["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    device, precision = "cuda" if on_cuda else "cpu", str(config["trainer"]["precision"])
+    device, precision = device_of(config["trainer"]["accelerator"]), config["trainer"]["precision"]
     reader = Reader(trunk, model.reads_tokens, device, AUTOCAST[precision])
     kept = "tokens" if model.reads_tokens else trunk.pooling
     versions = [torch.__version__, version("transformers")]
@@ -51,6 +49,11 @@ def cache_trunk(
         places |= look_up(folder, name, key, texts, reader, say)
     model.trunk = Cached(trunk.cpu(), model.reads_tokens, places)
     return model
+
+
+def device_of(accelerator: str) -> str:
+    """Where Lightning will train: a CUDA device where there is one; other devices read the texts on the CPU."""
+    return "cuda" if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
 
 
 def folder_of(asked: Any) -> Path | None:

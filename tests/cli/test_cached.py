@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from unittest.mock import Mock
 
 import pytest
 
@@ -9,6 +10,8 @@ pytest.importorskip("transformers", reason="the extra llm is not installed")
 pytest.importorskip("peft", reason="the extra llm is not installed")
 
 import mtl as package
+from mtl.cli.cached import cache_trunk, device_of
+from mtl.errors import MtlError
 from mtl.model.pretrained.trunk import Pretrained
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -118,3 +121,24 @@ def test_what_cannot_be_kept_is_one_line_before_training(mtl, tiny_model, given,
     assert done.code == 2
     assert message in done.err
     assert len(done.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("prompt", "trunk.cache should be false: a learned prompt changes what the trunk reads"),
+        ("cloze", "trunk.cache should be false: head=cloze adds words"),
+    ],
+)
+def test_what_changes_the_trunks_input_is_refused(part, message):
+    config = {
+        "trunk": {"cache": True, "tuning": "frozen", "tokenizer": {}},
+        "trainer": {"precision": "32-true", "accelerator": "cpu"},
+    }
+    with pytest.raises(MtlError, match=message):
+        cache_trunk(config, "", Mock(**{"prompt": None, "cloze": None, part: object()}), {})
+
+
+def test_a_cuda_device_is_used_where_the_trainer_takes_it(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert [device_of(name) for name in ("auto", "gpu", "cuda", "cpu")] == ["cuda", "cuda", "cuda", "cpu"]
