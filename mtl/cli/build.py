@@ -125,6 +125,7 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         make_transform(config, kinds),
         config["weight_heads"],
         config["on_nan"],
+        config["trainer"]["accumulate"],
     )
     if config["head"].get("calibrate"):
         calibrate(module.model, tasks, vocabulary, prompt)
@@ -298,6 +299,7 @@ WHOLE = {
     "checkpoint_every": 1,
     "seed": 0,
     "tracking.every": 1,
+    "trainer.accumulate": 1,
     "trainer.devices": 1,
     "trainer.threads": 1,
     "weigh_every": 1,

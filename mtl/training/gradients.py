@@ -2,19 +2,22 @@
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from mtl.data.batch import Batch, TaskRows
+from mtl.data.batch import Batch
 from mtl.errors import MtlError
 from mtl.model.multitask import MultiTaskModel
 from mtl.strategies.weighting.base import Signals, Weighting
+from mtl.training.parts import Parts, whole
+from mtl.training.passes import Loss, through_heads, trained, weighted
 from mtl.training.soundness import OnNan, sound, usable
 
 Where = Literal["shared", "features", "last_layer", "prompt"]
-Loss = Callable[[Tensor, Tensor], Tensor]
 PerTask = MutableMapping[Tensor, list[tuple[int, Tensor]]]
 """For each shared parameter, the place in the run and the weighted gradient of each task of the step."""
 CHUNK = 1 << 16
@@ -31,6 +34,8 @@ def weigh_gradients(
     weight_heads: bool = False,
     on_nan: OnNan = "stop",
     per_task: PerTask | None = None,
+    parts: Parts | None = None,
+    step: int = 0,
 ) -> tuple[Signals, Tensor, Tensor] | None:
     """Losses, weights and a scalar whose gradient is: sum_i w_i g_i on the trunk, each head's own plain one on a head.
 
@@ -45,6 +50,10 @@ def weigh_gradients(
 
     A weighting that `needs_jacobian` makes one direction of the K gradients, at `shared` or at `features`.
 
+    Rows in parts go through one after another, and memory holds the graph of one part: their gradients are added up,
+    at `shared` those of each task, elsewhere at the features of all parts. Losses, Gramian and weights are those of the
+    whole step. Where the trunk's backward waits for the weights (all but `shared`), its forward is run again for it.
+
     The scalar is the weighted loss in value, with the combined gradient held ready, so Lightning's automatic
     optimisation and clipping go on as with any loss.
 
@@ -58,47 +67,49 @@ def weigh_gradients(
         weight_heads: each head's gradient is weighted too.
         on_nan: whether a task with a loss or a gradient that is not finite is an MtlError, or left out of the step.
         per_task: filled, at `shared`, with what the tasks add to the gradient of each shared parameter.
+        parts: the batch in parts; `None`: all at once.
+        step: optimiser steps taken so far.
 
     Returns:
         The signals of the tasks that took part, the weights that act on their losses as they were measured, and the
         scalar; `None` where no task is left.
     """
-    if where == "features" and any(rows.inputs is not None for rows in batch.tasks.values()):
+    apart = any(rows.inputs is not None for rows in batch.tasks.values())
+    if where == "features" and weighting.needs_gramian and apart:
         raise MtlError(
             "gradients=features needs tasks that share all rows of a step and their prompt; "
             f"take gradients=shared for {', '.join(batch.tasks)}"
         )
-    batch = model.asked(batch)
-    names = list(batch.tasks)
-    apart = cheaper_apart(batch)
-    alone = [one(batch, name, apart) for name in names]
-    read = [model.features(part) for part in alone] if apart else [model.features(batch)] * len(alone)
-    cuts = [features.detach().requires_grad_() for features in read]
-    losses_K = []
-    for name, part, cut in zip(names, alone, cuts, strict=True):
-        losses_K.append(losses[name](model.outputs(part, cut)[name], part.tasks[name].targets))
-    told = signals(torch.stack(losses_K).detach())
+    parts = parts or whole(batch)
+    names = list(parts.rows)
+    wanted = weighting.wants_gramian(step) or per_task is not None
+    one_by_one = wanted and where == "shared"  # then nothing goes back through the trunk once the weights are known
+    forward = model.features if one_by_one or len(parts.batches) == 1 else partial(forgetful, model.features)
+    passes, losses_K, gradients, at_heads = [], [], [], []
+    for part, shares in zip(parts.batches, parts.shares, strict=True):
+        done = through_heads(model, part, dict(zip(names, shares, strict=True)), losses, forward)
+        losses_K.append(done.losses)
+        at_heads = added(at_heads, done.at_heads)
+        if wanted and where != "features":
+            gradients = added(gradients, done.through_trunk(parameters_at(model, where), not one_by_one))
+        if not one_by_one:
+            passes.append(done)
+    told = signals(torch.stack(losses_K).sum(0))
 
-    kept = sound("loss", told, told.losses, names, on_nan)
-    names, read, cuts, losses_K, told = only(kept, names, read, cuts, losses_K, told)
+    def keep(kept: list[int]) -> None:
+        nonlocal names, passes, gradients, at_heads, told
+        if len(kept) < len(names):
+            names, at_heads, told = at(kept, names), at(kept, at_heads), told.subset(kept)
+            passes, gradients = [done.at(kept) for done in passes], at(kept, gradients)
+
+    keep(sound("loss", told, told.losses, names, on_nan))
+    if wanted and names:
+        if where == "features":
+            gradients = list(zip(*(done.at_features for done in passes), strict=True))
+        told = replace(told, gramian=scaled(gramian(gradients), told.slopes))
+        keep(sound("gradient", told, told.require_gramian().diagonal(), names, on_nan))
     if not names:
         return None
-    heads = [[parameter for parameter in model.heads[name].parameters() if parameter.requires_grad] for name in names]
-    found = torch.autograd.grad(losses_K, [*cuts, *flat(heads)])
-    at_features, at_heads = list(found[: len(cuts)]), split(found[len(cuts) :], heads)
-
-    gradients: list[Sequence[Tensor]] = []
-    if weighting.wants_gramian(told.step) or per_task is not None:
-        if where == "features":
-            gradients = [(gradient,) for gradient in at_features]
-        else:
-            gradients = through_trunk(model, read, at_features, where, apart)
-        told = replace(told, gramian=scaled(gramian(gradients), told.slopes))
-        kept = sound("gradient", told, told.require_gramian().diagonal(), names, on_nan)
-        names, read, at_features, gradients, told = only(kept, names, read, at_features, gradients, told)
-        heads, at_heads = [heads[place] for place in kept], [at_heads[place] for place in kept]
-        if not names:
-            return None
 
     direction = None
     if weighting.needs_jacobian:
@@ -110,18 +121,16 @@ def weigh_gradients(
     usable(weights, told, names, weighting.name)
     acting = weights.detach() if told.slopes is None else weights.detach() * told.slopes
     if direction is not None:
-        variables = read[:1] if where == "features" else parameters_at(model, where)
+        variables = [done.read[0] for done in passes] if where == "features" else parameters_at(model, where)
         combined = parts_of(direction, variables)
-    elif gradients and where == "shared":
+    elif one_by_one:
         variables, columns = parameters_at(model, where), list(zip(*gradients, strict=True))
         combined = [weighted(acting, column) for column in columns]
         if per_task is not None:
             per_task.update(zip(variables, (each(told, acting, column) for column in columns), strict=True))
-    elif apart:
-        variables = read
-        combined = [weight * gradient for weight, gradient in zip(acting, at_features, strict=True)]
     else:
-        variables, combined = read[:1], [weighted(acting, at_features)]
+        pairs = [pair for done in passes for pair in done.combined(acting)]
+        variables, combined = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     if idle := set(map(id, model.idle(names))):  # a gradient of zero would let momentum and decay move them
         pairs = [pair for pair in zip(variables, combined, strict=True) if id(pair[0]) not in idle]
         variables, combined = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
@@ -130,8 +139,9 @@ def weigh_gradients(
                 del per_task[variable]
     on_heads = acting if weight_heads else told.slopes
     if on_heads is not None:
-        at_heads = [[factor * part for part in parts] for parts, factor in zip(at_heads, on_heads, strict=True)]
+        at_heads = [[factor * found for found in head] for head, factor in zip(at_heads, on_heads, strict=True)]
     value = (weights.detach() * told.losses).sum()
+    heads = [trained(model, name) for name in names]
     total = Ready.apply(value, (*combined, *flat(at_heads)), *variables, *flat(heads))
     if weights.requires_grad:  # a weighting's own parameters learn as they do without gradients
         total = total + ((weights - weights.detach()) * told.losses).sum()
@@ -182,38 +192,6 @@ def parameters_at(model: MultiTaskModel, where: Where) -> list[Tensor]:
     return trained
 
 
-def through_trunk(
-    model: MultiTaskModel, read: Sequence[Tensor], at_features: Sequence[Tensor], where: Where, apart: bool
-) -> list[Sequence[Tensor]]:
-    """K gradients at the chosen parameters from those at the features, one backward each."""
-    chosen = parameters_at(model, where)
-    found: list[Sequence[Tensor]] = []
-    for place, (features, gradient) in enumerate(zip(read, at_features, strict=True)):
-        again = where != "shared" or (not apart and place < len(read) - 1)
-        got = torch.autograd.grad(
-            features, chosen, gradient, retain_graph=again, allow_unused=True, materialize_grads=True
-        )
-        found.append(got)
-    return found
-
-
-def cheaper_apart(batch: Batch) -> bool:
-    """Whether K passes over each task's own rows cost less than one forward and K backwards over all rows.
-
-    A backward counts as two forwards.
-    """
-    asked, K = sum(len(rows.targets) for rows in batch.tasks.values()), len(batch.tasks)
-    return 3 * asked < (1 + 2 * K) * len(batch.ids)
-
-
-def one(batch: Batch, name: str, apart: bool) -> Batch:
-    """The batch of one task: on all distinct inputs, or `apart` on those it asks for."""
-    rows = batch.tasks[name]
-    if not apart or rows.inputs is None:
-        return replace(batch, tasks={name: rows})
-    return batch.only(rows.inputs, {name: TaskRows(None, rows.targets)})
-
-
 def gramian(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
     """K x K inner products of K gradients, each a tuple of tensors; added up chunk by chunk."""
     total = torch.zeros(len(gradients), len(gradients), device=gradients[0][0].device)
@@ -246,37 +224,32 @@ def scaled(gramian: Tensor, slopes: Tensor | None) -> Tensor:
     return gramian if slopes is None else gramian * torch.outer(slopes, slopes).to(gramian)
 
 
-def weighted(weights: Tensor, parts: Sequence[Tensor]) -> Tensor:
-    """sum_i w_i g_i."""
-    first, *others = weights.tolist()
-    total = first * parts[0]
-    for weight, part in zip(others, parts[1:], strict=True):
-        total.add_(part, alpha=weight)
-    return total
-
-
 def each(told: Signals, weights: Tensor, parts: Sequence[Tensor]) -> list[tuple[int, Tensor]]:
     """The place in the run and w_i g_i of each task."""
     shares = zip(told.tasks.tolist(), weights.tolist(), parts, strict=True)
     return [(place, weight * part) for place, weight, part in shares]
 
 
-def only(kept: Sequence[int], *lists: Any) -> tuple[Any, ...]:
-    """Those places of each list (and of signals); the same objects where all are kept."""
-    if len(kept) == len(lists[0]):
-        return lists
-    return tuple(part.subset(kept) if isinstance(part, Signals) else [part[i] for i in kept] for part in lists)
+def forgetful(features: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
+    """The features, whose graph is made again (with the same random numbers) when a backward needs it."""
+    return checkpoint(features, batch, use_reentrant=False)
+
+
+def added(total: list[Sequence[Tensor]], more: Sequence[Sequence[Tensor]]) -> list[Sequence[Tensor]]:
+    """Element by element; the second where there is no first yet. Not in place: autograd may share tensors."""
+    if not total:
+        return list(more)
+    return [[a + b for a, b in zip(*both, strict=True)] for both in zip(total, more, strict=True)]
+
+
+def at(kept: Sequence[int], found: Sequence[Any]) -> list[Any]:
+    """Those places of a list, if it has any."""
+    return [found[place] for place in kept] if found else []
 
 
 def flat(lists: Iterable[Sequence[Tensor]]) -> list[Tensor]:
     """One list of all."""
     return [part for parts in lists for part in parts]
-
-
-def split(found: Sequence[Tensor], like: Sequence[Sequence[Tensor]]) -> list[Sequence[Tensor]]:
-    """The opposite of `flat`, into pieces as long as those."""
-    left = iter(found)
-    return [[next(left) for _ in parts] for parts in like]
 
 
 class Ready(torch.autograd.Function):

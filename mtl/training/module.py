@@ -18,7 +18,9 @@ from mtl.model.multitask import MultiTaskModel
 from mtl.strategies.transform.base import Transform
 from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.training.adatask import AdaTask
-from mtl.training.gradients import Loss, PerTask, Where, check, weigh_gradients
+from mtl.training.gradients import PerTask, Where, check, weigh_gradients
+from mtl.training.parts import cut, whole
+from mtl.training.passes import Loss
 from mtl.training.soundness import OnNan, sound, usable
 from mtl.training.steplog import StepLog
 
@@ -44,6 +46,8 @@ class MultiTaskModule(pl.LightningModule):
         weight_heads: for a weighting that takes gradients, whether each head's is weighted too.
         on_nan: whether a loss or (where gradients are taken) a gradient that is not finite will `stop` the run with the
             task's name, or `skip` the task in that step, which is counted in `skipped`.
+        accumulate: parts that a step's rows go through the model in, to save memory. Up to rounding (and dropout's
+            random numbers), the step is the same one: its losses, Gramian and weights are those of all its rows.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class MultiTaskModule(pl.LightningModule):
         transform: Transform | None = None,
         weight_heads: bool = False,
         on_nan: OnNan = "stop",
+        accumulate: int = 1,
     ) -> None:
         super().__init__()
         self.model, self.weighting = model, weighting
@@ -69,6 +74,9 @@ class MultiTaskModule(pl.LightningModule):
         if on_nan not in get_args(OnNan):
             raise ValueError(f"`on_nan` should be {' or '.join(get_args(OnNan))}. Found '{on_nan}'")
         self.transform, self.weight_heads, self.on_nan = transform, weight_heads, on_nan
+        if accumulate < 1:
+            raise ValueError(f"`accumulate` should be at least 1. Found {accumulate}")
+        self.accumulate = accumulate
         if weighting.needs_gramian:
             check(model, weighting, gradients, weight_heads)
         if weighting.coming_preference() is not None and model.condition is None:
@@ -98,7 +106,8 @@ class MultiTaskModule(pl.LightningModule):
         losses = {name: self.tasks[name].kind.loss for name in batch.tasks}
         if self.model.condition is not None:
             self._tell(self.weighting.coming_preference())
-        if self.weighting.needs_gramian or self._per_task is not None:
+        if self.weighting.needs_gramian or self._per_task is not None or self.accumulate > 1:
+            parts = whole(batch) if self.accumulate == 1 else cut(batch, self.model.per_token, self.accumulate)
             done = weigh_gradients(
                 self.model,
                 batch,
@@ -109,6 +118,8 @@ class MultiTaskModule(pl.LightningModule):
                 self.weight_heads or not self.weighting.needs_gramian,
                 self.on_nan,
                 self._per_task,
+                parts,
+                self.global_step,
             )
         else:
             done = self._weigh_losses(batch, losses)
@@ -281,8 +292,8 @@ class MultiTaskModule(pl.LightningModule):
         """
         if self.trainer.accumulate_grad_batches != 1:
             raise MtlError(
-                "accumulate_grad_batches should be 1: weights are found for each micro-batch, not for the whole step. "
-                f"Found {self.trainer.accumulate_grad_batches}"
+                "accumulate_grad_batches should be 1: it finds weights for each micro-batch, not for the whole step; "
+                f"`accumulate` does. Found {self.trainer.accumulate_grad_batches}"
             )
         if self.weighting.needs_gramian and self.trainer.precision == "16-mixed":
             name = self.weighting.name
