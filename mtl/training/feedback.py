@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
+from mtl.errors import MtlError
 from mtl.strategies.switching.plan import Plan
 from mtl.training.loaders import StepLoader
 from mtl.training.module import MultiTaskModule
@@ -23,6 +24,11 @@ class TellPlan(Callback):
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._began = 0.0
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Each process measures other seconds and rows, and would plan other steps."""
+        if trainer.world_size > 1:
+            raise MtlError(f"switching: an adaptive rate needs one process. Found {trainer.world_size}")
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Start the clock."""

@@ -15,6 +15,7 @@ from mtl.model.multitask import MultiTaskModel
 from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.training.parts import Parts, whole
 from mtl.training.passes import Loss, through_heads, trained, weighted
+from mtl.training.processes import mean_over_processes, num_processes, of_the_first
 from mtl.training.soundness import OnNan, sound, usable
 
 Where = Literal["shared", "features", "last_layer", "prompt"]
@@ -53,6 +54,9 @@ def weigh_gradients(
     Rows in parts go through one after another, and memory holds the graph of one part: their gradients are added up,
     at `shared` those of each task, elsewhere at the features of all parts. Losses, Gramian and weights are those of the
     whole step. Where the trunk's backward waits for the weights (all but `shared`), its forward is run again for it.
+
+    Several processes, each with some of the rows and the same model, agree on losses, Gramian and weights of all rows.
+    The mean of the gradients that they are left with, which DDP takes, is the gradient of the whole step.
 
     The scalar is the weighted loss in value, with the combined gradient held ready, so Lightning's automatic
     optimisation and clipping go on as with any loss.
@@ -94,7 +98,9 @@ def weigh_gradients(
             gradients = added(gradients, done.through_trunk(parameters_at(model, where), not one_by_one))
         if not one_by_one:
             passes.append(done)
-    told = signals(torch.stack(losses_K).sum(0))
+    told = signals(mean_over_processes(torch.stack(losses_K).sum(0)))
+    if where != "features":
+        gradients = agreed(gradients)
 
     def keep(kept: list[int]) -> None:
         nonlocal names, passes, gradients, at_heads, told
@@ -106,7 +112,10 @@ def weigh_gradients(
     if wanted and names:
         if where == "features":
             gradients = list(zip(*(done.at_features for done in passes), strict=True))
-        told = replace(told, gramian=scaled(gramian(gradients), told.slopes))
+        found = gramian(gradients)
+        if where == "features":  # of each process's own rows, so that their Gramians add up: the sum, scaled as a mean
+            found = mean_over_processes(found) / num_processes()
+        told = replace(told, gramian=scaled(found, told.slopes))
         keep(sound("gradient", told, told.require_gramian().diagonal(), names, on_nan))
     if not names:
         return None
@@ -115,9 +124,11 @@ def weigh_gradients(
     if weighting.needs_jacobian:
         told = replace(told, jacobian=jacobian(gradients, told.slopes))
         weights, direction = weighting.combine(told)
+        direction = of_the_first(direction)
         told = replace(told, jacobian=None)
     else:
         weights = weighting(told)
+    weights = weights if weights.requires_grad else of_the_first(weights)
     usable(weights, told, names, weighting.name)
     acting = weights.detach() if told.slopes is None else weights.detach() * told.slopes
     if direction is not None:
@@ -233,6 +244,13 @@ def each(told: Signals, weights: Tensor, parts: Sequence[Tensor]) -> list[tuple[
 def forgetful(features: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
     """The features, whose graph is made again (with the same random numbers) when a backward needs it."""
     return checkpoint(features, batch, use_reentrant=False)
+
+
+def agreed(gradients: list[Sequence[Tensor]]) -> list[Sequence[Tensor]]:
+    """The means over the processes, one message a task."""
+    if num_processes() == 1:
+        return gradients
+    return [parts_of(mean_over_processes(torch.cat([part.flatten() for part in parts])), parts) for parts in gradients]
 
 
 def added(total: list[Sequence[Tensor]], more: Sequence[Sequence[Tensor]]) -> list[Sequence[Tensor]]:

@@ -24,7 +24,7 @@ class StepLoader:
         plan: how many rows of which task in each step.
         seed: of the order of rows. Tasks with the same rows have the same order.
         rank: of this process among `world` that share each step's rows: each takes every `world`-th row of each task.
-        world: how many processes there are.
+        world: how many processes there are. A trainer sets both.
     """
 
     def __init__(self, tasks: Mapping[str, Announced], plan: Plan, seed: int, rank: int = 0, world: int = 1) -> None:
@@ -56,6 +56,11 @@ class StepLoader:
             except ValueError as error:  # a rate that was asked for something new
                 raise MtlError(f"switching: {error}") from error
             rows = {name: self.streams[name].take(self.drawn[name], count) for name, count in plan.items()}
+            if max(len(found) for found in rows.values()) < self.world:  # on all of them, or the others would wait
+                most = max(len(found) for found in rows.values())
+                raise MtlError(
+                    f"a step needs a row for each of {self.world} processes. Found {most} in step {self.step}"
+                )
             mine = {name: self._mine(found) for name, found in rows.items()}
             batch = collate({name: found for name, found in mine.items() if len(found)}, self.tasks)
             self.step += 1

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 from torchmetrics import MeanMetric, MetricCollection
 
@@ -19,8 +20,10 @@ from mtl.strategies.transform.base import Transform
 from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.training.adatask import AdaTask
 from mtl.training.gradients import PerTask, Where, check, weigh_gradients
+from mtl.training.loaders import StepLoader
 from mtl.training.parts import cut, whole
 from mtl.training.passes import Loss
+from mtl.training.processes import num_processes, of_the_first
 from mtl.training.soundness import OnNan, sound, usable
 from mtl.training.steplog import StepLog
 
@@ -103,17 +106,19 @@ class MultiTaskModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor | None:
         """The step's total loss; `None`, which changes nothing, where no task's is finite."""
-        losses = {name: self.tasks[name].kind.loss for name in batch.tasks}
         if self.model.condition is not None:
-            self._tell(self.weighting.coming_preference())
-        if self.weighting.needs_gramian or self._per_task is not None or self.accumulate > 1:
-            parts = whole(batch) if self.accumulate == 1 else cut(batch, self.model.per_token, self.accumulate)
+            preference = self.weighting.coming_preference()
+            self._tell(preference if preference is None else of_the_first(preference.to(self.device)))
+        alone = self.accumulate == 1 and num_processes() == 1
+        parts = whole(batch) if alone else cut(batch, self.model.per_token, self.accumulate)
+        losses = {name: self.tasks[name].kind.loss for name in parts.rows}
+        if self.weighting.needs_gramian or self._per_task is not None or not alone:
             done = weigh_gradients(
                 self.model,
                 batch,
                 losses,
                 self.weighting,
-                lambda found: self._signals(batch, found),
+                lambda found: self._signals(parts.rows, found),
                 self.gradients,
                 self.weight_heads or not self.weighting.needs_gramian,
                 self.on_nan,
@@ -125,25 +130,26 @@ class MultiTaskModule(pl.LightningModule):
             done = self._weigh_losses(batch, losses)
         self.gramian = self.told = None
         if done is None:
-            self._count_skipped(batch.tasks)
+            self._count_skipped(parts.rows)
+            if num_processes() > 1:
+                raise MtlError("on_nan=skip: several processes can't leave out a step without a finite task")
             return None
         told, weights_K, total = done
         self.told = told
-        if len(told.tasks) < len(batch.tasks):
-            names = list(self.tasks)
-            kept = {names[place] for place in told.tasks.tolist()}
-            self._count_skipped([name for name in batch.tasks if name not in kept])
-            batch = Batch(batch.ids, batch.lengths, {name: batch.tasks[name] for name in batch.tasks if name in kept})
-        self.steplog.add(batch, told.losses if told.plain is None else told.plain, weights_K.detach())
+        names = list(self.tasks)
+        kept = [names[place] for place in told.tasks.tolist()]
+        self._count_skipped(parts.rows.keys() - kept)
+        plain = told.losses if told.plain is None else told.plain
+        self.steplog.add({name: parts.rows[name] for name in kept}, plain, weights_K.detach())
         if told.gramian is not None:
-            self.gramian = (list(batch.tasks), told.gramian)
+            self.gramian = (kept, told.gramian)
         return total
 
     def _weigh_losses(self, batch: Batch, losses: Mapping[str, Loss]) -> tuple[Signals, Tensor, Tensor] | None:
         """Signals, weights and total loss of a weighting that needs no gradients."""
         outputs, names = self.model(batch), list(batch.tasks)
         found = [losses[name](outputs[name], rows.targets) for name, rows in batch.tasks.items()]
-        told = self._signals(batch, torch.stack(found).detach())
+        told = self._signals(names, torch.stack(found).detach())
         kept = sound("loss", told, told.losses, names, self.on_nan)
         if not kept:
             return None
@@ -159,8 +165,8 @@ class MultiTaskModule(pl.LightningModule):
             weights_K = slopes
         return told, weights_K, total + self.weighting.penalty(told)
 
-    def _signals(self, batch: Batch, losses_K: Tensor) -> Signals:
-        places = torch.tensor([self._place[name] for name in batch.tasks], device=losses_K.device)
+    def _signals(self, names: Iterable[str], losses_K: Tensor) -> Signals:
+        places = torch.tensor([self._place[name] for name in names], device=losses_K.device)
         told = Signals(places, losses_K, self.global_step, self.steps, self._epoch(), used=self.used)
         if self.transform is None:
             return told
@@ -298,20 +304,30 @@ class MultiTaskModule(pl.LightningModule):
         if self.weighting.needs_gramian and self.trainer.precision == "16-mixed":
             name = self.weighting.name
             raise MtlError(f"precision=16-mixed loses small gradients of single tasks under {name}; take bf16-mixed")
-        if self.weighting.needs_gramian and self.trainer.world_size > 1:
-            name = self.weighting.name
-            raise MtlError(f"{name} compares the gradients of one process. Found {self.trainer.world_size} processes")
+        if self.trainer.world_size > 1:
+            self._check_processes()
+
+    def _check_processes(self) -> None:
+        if not isinstance(self.trainer.strategy, DDPStrategy):
+            raise MtlError(
+                f"strategy should be DDP for several processes. Found {type(self.trainer.strategy).__name__}"
+            )
+        if self.weighting.needs_jacobian and self.gradients == "features":
+            raise MtlError(f"{self.weighting.name} needs gradients=shared for several processes: each has its own rows")
 
     def _check_per_task(self) -> None:
         """Moments of tasks take gradients that Lightning has not touched."""
         if self.trainer.gradient_clip_val:
             found = self.trainer.gradient_clip_val
             raise MtlError(f"gradient_clip_val should be null: it does not reach optimizer=adatask. Found {found}")
-        if self.trainer.precision == "16-mixed" or self.trainer.world_size > 1:
-            raise MtlError("optimizer=adatask needs one process and no precision=16-mixed; take bf16-mixed")
+        if self.trainer.precision == "16-mixed":
+            raise MtlError("optimizer=adatask needs gradients without a scale, not precision=16-mixed; take bf16-mixed")
 
     def on_train_start(self) -> None:
-        """Go on with the random numbers that the checkpoint's next step would have had."""
+        """Go on with the random numbers that the checkpoint's next step would have had; each process with its rows."""
+        loader = self.trainer.train_dataloader
+        if isinstance(loader, StepLoader):
+            loader.rank, loader.world = self.trainer.global_rank, self.trainer.world_size
         if self._per_task is not None:
             self._check_per_task()
         if self._random is not None:

@@ -7,6 +7,7 @@ import torch
 
 from mtl.data.batch import Batch, TaskRows
 from mtl.data.kinds.tagging import IGNORED
+from mtl.training.processes import mean_over_processes, num_processes
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,8 @@ class Parts:
     Args:
         batches: the parts. A part may lack a task.
         shares: for each part its K shares. A task's loss over all rows of the step is the sum over the parts of share
-            times mean loss of the part.
-        rows: of each of the K tasks, in all parts.
+            times mean loss of the part; where several processes have a part of the rows, the mean of their sums.
+        rows: of each of the K tasks, in all parts of all processes.
     """
 
     batches: Sequence[Batch]
@@ -33,6 +34,8 @@ def whole(batch: Batch) -> Parts:
 def cut(batch: Batch, per_token: Mapping[str, bool], pieces: int) -> Parts:
     """Parts of about as many rows of each task: every distinct input, with all that ask for it, is in one of them.
 
+    With several processes the step's rows are those of all, and each cuts its own.
+
     Args:
         batch: the step's rows, U distinct inputs.
         per_token: of each task of the run, whether its loss is a mean over tokens that have a target and not over rows.
@@ -40,9 +43,16 @@ def cut(batch: Batch, per_token: Mapping[str, bool], pieces: int) -> Parts:
     """
     pieces = min(pieces, len(batch.ids))
     batches = [_every(batch, pieces, first) for first in range(pieces)]
-    names = list(batch.tasks)
-    counts = torch.tensor([[_count(part, name, per_token[name]) for name in names] for part in batches])
-    return Parts(batches, (counts / counts.sum(0)).tolist(), whole(batch).rows)
+    counts = [[_count(part, name, per_token[name]) for name in per_token] for part in batches]
+    rows = [len(batch.tasks[name].targets) if name in batch.tasks else 0 for name in per_token]
+    known, n = torch.tensor([*counts, rows], dtype=torch.float64, device=batch.ids.device), num_processes()
+    of_all = torch.stack([known[:-1].sum(0), known[-1]])
+    whole_counts, whole_rows = mean_over_processes(of_all).mul(n).round().unbind()
+    present = whole_rows.nonzero().flatten()
+    shares = known[:-1, present] * n / whole_counts[present]
+    names = list(per_token)
+    found = {names[place]: int(whole_rows[place]) for place in present.tolist()}
+    return Parts(batches, shares.tolist(), found)
 
 
 def _every(batch: Batch, pieces: int, first: int) -> Batch:

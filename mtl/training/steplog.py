@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtl.data.batch import Batch
-
 
 class StepLog:
     """A buffer of `capacity` steps of T losses and T weights, and which tasks were there."""
@@ -37,14 +35,14 @@ class StepLog:
         """Whether the next step would find no room."""
         return self._filled == len(self._losses)
 
-    def add(self, batch: Batch, losses: Tensor, weights: Tensor) -> None:
-        """Keep the K losses and weights of a step; where nobody took a full buffer, it begins anew."""
+    def add(self, rows: Mapping[str, int], losses: Tensor, weights: Tensor) -> None:
+        """Keep the K losses and weights of a step, and each task's rows; a full buffer that nobody took begins anew."""
         if self.full:
             self._filled = 0
         if self._losses.device != losses.device:
             self._losses, self._weights = self._losses.to(losses.device), self._weights.to(losses.device)
             self.latest = self.latest.to(losses.device)
-        places = [self.tasks.index(name) for name in batch.tasks]
+        places = [self.tasks.index(name) for name in rows]
         for kept, values in ((self._losses, losses), (self._weights, weights)):
             kept[self._filled] = 0
             kept[self._filled, places] = values.float()
@@ -52,8 +50,7 @@ class StepLog:
         self._present[self._filled] = False
         self._present[self._filled, places] = True
         self._filled += 1
-        for name, rows in batch.tasks.items():
-            self.rows[name] += len(rows.targets)
+        self.rows.update(rows)
 
     def take(self) -> dict[str, tuple[float, float]]:
         """(loss, weight) of each task that took part: the means over the steps kept, which are forgotten then."""

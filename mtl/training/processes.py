@@ -1,0 +1,28 @@
+"""What several processes agree on, each with its own share of a step's rows."""
+
+import torch
+from torch import Tensor, distributed
+
+
+def num_processes() -> int:
+    """1, unless torch's process group runs."""
+    running = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if running else 1
+
+
+def mean_over_processes(tensor: Tensor) -> Tensor:
+    """The mean of every process's tensor, alike on all; the tensor itself where there is one process."""
+    if num_processes() == 1:
+        return tensor
+    shared = tensor.detach().clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(shared)
+    return shared / num_processes()
+
+
+def of_the_first(tensor: Tensor) -> Tensor:
+    """The first process's tensor, on all: what is drawn at random is drawn once."""
+    if num_processes() == 1:
+        return tensor
+    shared = tensor.detach().clone(memory_format=torch.contiguous_format)
+    distributed.broadcast(shared, 0)
+    return shared
