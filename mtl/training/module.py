@@ -293,17 +293,20 @@ class MultiTaskModule(pl.LightningModule):
         """Stop before the first step where the trainer's settings would change what a weighting means.
 
         Lightning accumulates whole steps: each micro-batch would get weights from its own losses or Gramian, and a
-        weighting's memory would move on at each. In 16-mixed the gradients of the tasks are taken before the loss is
-        scaled, so that small ones vanish.
+        weighting's memory would move on at each. In 16-mixed, gradients that are taken here come before the scale of
+        the loss, so that small ones vanish.
         """
         if self.trainer.accumulate_grad_batches != 1:
             raise MtlError(
                 "accumulate_grad_batches should be 1: it finds weights for each micro-batch, not for the whole step; "
                 f"`accumulate` does. Found {self.trainer.accumulate_grad_batches}"
             )
-        if self.weighting.needs_gramian and self.trainer.precision == "16-mixed":
-            name = self.weighting.name
-            raise MtlError(f"precision=16-mixed loses small gradients of single tasks under {name}; take bf16-mixed")
+        taken = self.weighting.needs_gramian or self.accumulate > 1 or self.trainer.world_size > 1
+        if taken and self.trainer.precision == "16-mixed":
+            raise MtlError(
+                f"precision=16-mixed loses small gradients, which {self.weighting.name}, accumulate above 1 or several "
+                "processes take before the loss is scaled; take bf16-mixed"
+            )
         if self.trainer.world_size > 1:
             self._check_processes()
 

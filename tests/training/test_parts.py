@@ -193,3 +193,19 @@ def test_a_task_without_any_target_is_named_as_in_one_part():
 def test_less_than_one_part_is_refused():
     with pytest.raises(ValueError, match=r"`accumulate` should be at least 1\. Found 0"):
         module(UPGrad, accumulate=0)
+
+
+@pytest.mark.parametrize(
+    ("weighting", "accumulate", "processes"), [(UPGrad, 1, 1), (Uncertainty, 2, 1), (Uncertainty, 1, 2)]
+)
+def test_gradients_that_are_taken_before_the_loss_is_scaled_are_refused_in_16_mixed(weighting, accumulate, processes):
+    made = module(weighting, accumulate=accumulate)
+    made._trainer = SimpleNamespace(accumulate_grad_batches=1, precision="16-mixed", world_size=processes)
+    with pytest.raises(MtlError, match="precision=16-mixed loses small gradients.*take bf16-mixed"):
+        made.on_fit_start()
+
+
+def test_16_mixed_is_lightnings_own_affair_where_nothing_is_taken_apart():
+    made = module(Uncertainty)
+    made._trainer = SimpleNamespace(accumulate_grad_batches=1, precision="16-mixed", world_size=1)
+    made.on_fit_start()

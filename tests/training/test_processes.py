@@ -26,7 +26,7 @@ from mtl.strategies.weighting.uncertainty import Uncertainty
 from mtl.strategies.weighting.upgrad import UPGrad
 from mtl.training.adatask import AdaTask
 from mtl.training.feedback import TellPlan
-from mtl.training.loaders import StepLoader
+from mtl.training.loaders import EvaluationLoader, StepLoader
 from tests.training.test_module import module
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -39,11 +39,11 @@ def loader(tasks, batch_size=5, composition=Stratified, order=Joint, rate=Unifor
     return StepLoader(tasks, Plan(sizes, batch_size, 3, 0, composition, order, rate), 0)
 
 
-def fit(made, rows, processes, callbacks=()):
-    """Train three steps; the children's model and buffers come back from the first of them."""
+def fit(made, rows, processes, callbacks=(), validation=None):
+    """Train three steps; the children's model, buffers and scores come back from the first of them."""
     strategy = DDPStrategy(process_group_backend="gloo", start_method="fork", find_unused_parameters=True)
     strategy = "auto" if processes == 1 else strategy
-    pl.Trainer(
+    trainer = pl.Trainer(
         accelerator="cpu",
         devices=processes,
         strategy=strategy,
@@ -51,9 +51,11 @@ def fit(made, rows, processes, callbacks=()):
         max_epochs=1,
         use_distributed_sampler=False,
         callbacks=list(callbacks),
+        num_sanity_val_steps=0,
         **QUIET,
-    ).fit(made, rows)
-    return made
+    )
+    trainer.fit(made, rows, validation)
+    return made, trainer.callback_metrics
 
 
 class Diverge(pl.Callback):
@@ -64,6 +66,10 @@ class Diverge(pl.Callback):
         chance = getattr(pl_module.weighting, "chance", None)
         if chance is not None and pl_module.global_rank:
             chance.generator.manual_seed(9)
+
+    def on_train_end(self, trainer, pl_module):
+        """Each row once: had both read all rows, the model would be the same, and half of the work in vain."""
+        assert pl_module.steplog.rows == trainer.train_dataloader.used["rows"]
 
 
 KEYWORD = {"prompt": Keyword()}
@@ -95,12 +101,22 @@ def test_two_processes_are_one(name, four_kinds, announced):
         for key, value in options.items():
             setattr(made, key, value)
         begun = made.state_dict()["model.trunk.embedding.weight"].clone()
-        runs.append(fit(made, loader(tasks, **rows), processes, [Diverge()]).state_dict())
+        runs.append(fit(made, loader(tasks, **rows), processes, [Diverge()])[0].state_dict())
     one, two = runs
     assert not torch.allclose(begun, two["model.trunk.embedding.weight"])
     for key, tensor in one.items():
         if "chance" not in key:
             torch.testing.assert_close(two[key], tensor, rtol=1e-5, atol=1e-6, equal_nan=True, msg=key)
+
+
+def test_the_scores_of_two_processes_are_those_of_one(four_kinds, announced):
+    tasks, _ = announced(four_kinds(), None)
+    validation = EvaluationLoader(tasks, "val", 40)
+    one, two = (fit(module(tasks, UPGrad, SGD), loader(tasks), n, validation=validation)[1] for n in (1, 2))
+    assert set(one) == set(two)
+    assert len(one) > len(tasks)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_a_step_has_a_task_that_one_process_lacks(four_kinds, announced):
