@@ -201,7 +201,7 @@ def test_less_than_one_part_is_refused():
 def test_gradients_that_are_taken_before_the_loss_is_scaled_are_refused_in_16_mixed(weighting, accumulate, processes):
     made = module(weighting, accumulate=accumulate)
     made._trainer = SimpleNamespace(accumulate_grad_batches=1, precision="16-mixed", world_size=processes)
-    with pytest.raises(MtlError, match="precision=16-mixed loses small gradients.*take bf16-mixed"):
+    with pytest.raises(MtlError, match=r"precision=16-mixed loses small gradients.*take bf16-mixed"):
         made.on_fit_start()
 
 
