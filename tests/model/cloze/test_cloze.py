@@ -109,10 +109,10 @@ def test_each_input_stands_once_in_the_expanded_batch(asked):
 def test_a_weighting_that_takes_gradients_sees_the_same_losses(asked, needs_apart, monkeypatch):
     from mtl.strategies.weighting.base import Signals
     from mtl.strategies.weighting.mgda import MGDA
-    from mtl.training import gradients
+    from mtl.training import gradients, passes
 
     model, _, _, batch = asked
-    monkeypatch.setattr(gradients, "cheaper_apart", lambda batch: needs_apart)
+    monkeypatch.setattr(passes, "cheaper_apart", lambda batch: needs_apart)
     for parameter in model.trunk.last_layer()[0].parameters():
         parameter.requires_grad_()
     plain = model(batch)
