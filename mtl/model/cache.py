@@ -145,6 +145,8 @@ class Cached(Trunk):
     def __init__(self, inner: Trunk, per_token: bool, places: Mapping[bytes, Place]) -> None:
         super().__init__()
         self.inner, self.per_token, self.places, self.width = inner, per_token, places, inner.width
+        self.max_length, self.causal = inner.max_length, inner.causal
+        self.freeze()
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """U x L x D; zeros behind a text's end."""
