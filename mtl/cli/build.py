@@ -91,8 +91,7 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         specs: the tasks that train.
     """
     prompt: Prompt = instantiate("prompt", config["prompt"])
-    if isinstance(prompt, Learned):
-        prompt.check(config["tasks"])
+    prompt.check(config["tasks"])
     loaded, vocabulary, announced = prepare(config, specs, prompt)
     tasks = {name: rows.task for name, rows in loaded.items()}
     budget = make_budget(config)

@@ -39,7 +39,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("words", nargs="+", metavar="KEY=VALUE", help="task=[...], trunk=..., budget=STEPS, seed=0,1")
     parser.add_argument("--output", type=Path, default=Path("design"), help="folder to write (default: %(default)s)")
     parser.add_argument("--experiment", default="design", help="name in the record (default: %(default)s)")
-    parser.add_argument("--families", type=names, help="of keyword, phrase, feature (default: all)")
+    parser.add_argument("--families", type=names, help="of keyword, phrase, feature, soft (default: the first three)")
     parser.add_argument("--statistics", type=names, help="of chi2, pmi, log_odds, tfidf (default: all)")
     parser.add_argument("--keywords", type=int, default=2, metavar="N", help="words a label (default: %(default)s)")
     parser.add_argument("--least", type=int, default=5, metavar="N", help="rows that a keyword stands in, or more")
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from mtl.cli.design_files import write_all, write_prompts
     from mtl.cli.tournament import Judge, Round
     from mtl.design.analysis import describe, pairs
-    from mtl.design.candidates import candidates, controls
+    from mtl.design.candidates import WORDED, candidates, controls
     from mtl.design.keywords import keywords
 
     config, loaded = load(asked.words)
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     write_prompts(folder, found)
     rounds = Round(asked.words, asked.seeds, args.experiment, config["tracking"]["uri"], folder, loaded)
     tried, left = screen(rounds, judge, found, steps[:-1], args.finalists)
-    families = [family for family in ("keyword", "phrase") if any(c.family == family for c in left)] or ["keyword"]
+    families = [family for family in WORDED if any(c.family == family for c in left)] or ["keyword"]
     statistic = next((c.origin for c in left if c.origin in args.statistics), args.statistics[0])
     against = controls(loaded, counts, args.keywords, statistic, families)
     write_prompts(folder, against)
@@ -104,7 +104,7 @@ def _check(args: argparse.Namespace) -> None:
     from mtl.design.keywords import STATISTICS
 
     for name, allowed in (("families", list(FAMILIES)), ("statistics", list(STATISTICS))):
-        given = getattr(args, name) or allowed
+        given = getattr(args, name) or [word for word in allowed if word != "soft"]
         if bad := [word for word in given if word not in allowed]:
             raise MtlError(f"{name} should be of {choices(allowed)}. Found '{bad[0]}'")
         setattr(args, name, given)
@@ -186,9 +186,10 @@ def count_all(loaded: "Mapping[str, LabelledRows]", least: int) -> "dict[str, Co
 
 def plan(found: "Sequence[Candidate]", finalists: int, asked: Asked) -> list[int]:
     """Steps of a run in each round; MtlError where the budget is too small."""
+    from mtl.design.candidates import WORDED
     from mtl.functional.halving import least_budget, shares, sizes
 
-    families = {candidate.family for candidate in found} & {"keyword", "phrase"}
+    families = {candidate.family for candidate in found} & set(WORDED)
     seeds = len(asked.seeds)
     screens = [size * seeds for size in sizes(len(found), finalists)]
     last = seeds * (min(finalists, len(found)) + 1 + 3 * max(1, len(families)))

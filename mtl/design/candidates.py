@@ -12,9 +12,11 @@ from mtl.design.keywords import STATISTICS, Keyword, keywords
 from mtl.design.pieces import Counts, common
 from mtl.errors import MtlError
 
-FAMILIES = ("keyword", "phrase", "feature")
+FAMILIES = ("keyword", "phrase", "feature", "soft")
+WORDED = ("keyword", "phrase", "soft")
+"""Families that are made of words: each has controls of its own."""
 TEMPLATE = "{text}（{words}：{labels}）"
-TARGETS = {name: f"mtl.prompts.{name}.{name.capitalize()}" for name in FAMILIES}
+TARGETS = {name: f"mtl.prompts.{name}.{name.capitalize()}" for name in FAMILIES[:3]}
 Words = Mapping[str, Sequence[str]]
 """Of each task."""
 
@@ -25,7 +27,7 @@ class Candidate:
 
     Args:
         name: of its file.
-        family: `none`, `keyword`, `phrase` or `feature`.
+        family: `none`, or one of `FAMILIES`.
         origin: the statistic, `author` for the tasks' own words, or the control.
         node: its YAML.
         words: that it says, by task.
@@ -51,7 +53,7 @@ def candidates(
     loaded: Mapping[str, LabelledRows],
     counts: Mapping[str, Counts],
     number: int,
-    families: Sequence[str] = FAMILIES,
+    families: Sequence[str] = FAMILIES[:3],
     statistics: Sequence[str] = tuple(STATISTICS),
 ) -> list[Candidate]:
     """Every family with every statistic, and with the tasks' own words where all have them; equal ones once.
@@ -69,9 +71,9 @@ def candidates(
         if family == "feature":
             found.append(Candidate("design_feature", "feature", "lengths and signs", {"_target_": TARGETS["feature"]}))
             continue
-        own = {task: rows.task.keywords if family == "keyword" else [rows.task.phrase] for task, rows in loaded.items()}
+        own = {task: rows.task.keywords if family != "phrase" else [rows.task.phrase] for task, rows in loaded.items()}
         if all(words and all(words) for words in own.values()):
-            node = own if family == "keyword" else {task: words[0] for task, words in own.items()}
+            node = own if family != "phrase" else {task: words[0] for task, words in own.items()}
             found.append(_of(family, "author", own, node))
         for statistic, by_task in chosen.items():
             if lacking := [task for task, words in by_task.items() if not words]:
@@ -103,7 +105,7 @@ def controls(
         counts: of each task's training rows.
         number: keywords a label.
         statistic: by which the words of shuffled labels, and how many words there are, are found.
-        families: `keyword`, `phrase` or both.
+        families: of `WORDED`.
         seed: of what is random.
     """
     generator = np.random.default_rng(seed)
@@ -135,7 +137,7 @@ def _filler(words: Sequence[str], rows: LabelledRows) -> list[str]:
 def _said(
     family: str, origin: str, words: Words, loaded: Mapping[str, LabelledRows], *, control: bool = False
 ) -> Candidate:
-    if family == "keyword":
+    if family != "phrase":
         return _of(family, origin, words, dict(words), control=control)
     said = {
         task: TEMPLATE.replace("{words}", "，".join(found)).replace(
@@ -148,5 +150,9 @@ def _said(
 
 def _of(family: str, origin: str, words: Words, said: Mapping[str, Any], *, control: bool = False) -> Candidate:
     plain = {task: value if isinstance(value, str) else list(value) for task, value in said.items()}
-    node = {"_target_": TARGETS[family], f"{family}s": plain}
+    if family == "soft":  # vectors that start from the embeddings of the words
+        none = {"_target_": "mtl.prompts.none.NoPrompt"}
+        node: dict[str, Any] = {"_target_": "mtl.model.prompt.soft.Soft", "text": none, "init": plain}
+    else:
+        node = {"_target_": TARGETS[family], f"{family}s": plain}
     return Candidate(f"design_{family}_{origin}", family, origin, node, words, control)

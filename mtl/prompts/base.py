@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 
 from mtl.data.task import Task
+from mtl.errors import MtlError
 
 
 class Prompt(ABC):
     """A task and a text -> what stands before the text and what stands after it. The text itself is never changed."""
+
+    def check(self, tasks: Iterable[str]) -> None:  # noqa: B027
+        """MtlError where an option names a task that is not of these."""
 
     def fit(self, task: Task, texts: Iterable[str]) -> None:  # noqa: B027
         """Learn what the prompt measures from the task's training texts; MtlError where the task lacks something."""
@@ -41,3 +45,11 @@ class Prompt(ABC):
 
     def load_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027
         """Take back what `state` gave."""
+
+
+def known(field: str, named: Iterable[str], tasks: Iterable[str]) -> None:
+    """MtlError where an option names a task that the run doesn't have."""
+    there = list(tasks)
+    for name in named:
+        if name not in there:
+            raise MtlError(f"prompt: {field} should name tasks of the run: {', '.join(there)}. Found '{name}'")

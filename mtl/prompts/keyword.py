@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from mtl.data.task import Task
 from mtl.errors import MtlError
-from mtl.prompts.base import Prompt
+from mtl.prompts.base import Prompt, known
 
 
 class Keyword(Prompt):
@@ -27,6 +27,10 @@ class Keyword(Prompt):
             if isinstance(words, str) or not words or not all(isinstance(word, str) and word for word in words):
                 raise MtlError(f"keywords.{name} should be a list of words. Found {words!r}")
         self.keywords = keywords and {name: tuple(words) for name, words in keywords.items()}
+
+    def check(self, tasks: Iterable[str]) -> None:
+        """The tasks that it brings words for should be of the run."""
+        known("keywords", self.keywords or (), tasks)
 
     def fit(self, task: Task, texts: Iterable[str]) -> None:
         """There is nothing to fit; a task without keywords is refused."""

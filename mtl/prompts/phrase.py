@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Mapping
 
 from mtl.data.task import SLOT, Task
 from mtl.errors import MtlError
-from mtl.prompts.base import Prompt
+from mtl.prompts.base import Prompt, known
 
 
 class Phrase(Prompt):
@@ -19,6 +19,10 @@ class Phrase(Prompt):
             if not isinstance(phrase, str) or phrase.count(SLOT) != 1:
                 raise MtlError(f"phrases.{name} should hold the slot {SLOT} once. Found {phrase!r}")
         self.phrases = phrases and dict(phrases)
+
+    def check(self, tasks: Iterable[str]) -> None:
+        """The tasks that it brings words for should be of the run."""
+        known("phrases", self.phrases or (), tasks)
 
     def fit(self, task: Task, texts: Iterable[str]) -> None:
         """There is nothing to fit; a task without a phrase is refused."""

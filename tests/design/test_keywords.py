@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from mtl.cli.instantiate import instantiate
 from mtl.data.task import TaskSpec
 from mtl.design.analysis import association, describe, padding, pairs, targets, texts
 from mtl.design.candidates import candidates, controls
@@ -111,6 +112,14 @@ def test_candidates_are_of_every_family_and_know_their_lineage(loaded, counts):
     nodes = [str(candidate.node) for candidate in found.values()]
     assert len(set(nodes)) == len(nodes)
     assert all(phrase.count("{text}") == 1 for phrase in found["design_phrase_chi2"].node["phrases"].values())
+
+
+def test_soft_prompts_start_from_the_same_words(loaded, counts):
+    found = candidates(loaded, counts, 2, ["keyword", "soft"], ["chi2"])
+    texts, soft = ({c.family: c for c in found}[family] for family in ("keyword", "soft"))
+    prompt = instantiate("prompt", soft.node)
+    assert prompt.init == {task: list(words) for task, words in texts.words.items()}
+    assert instantiate("prompt", texts.node).keywords == {task: tuple(words) for task, words in texts.words.items()}
 
 
 def test_controls_say_as_much_as_the_keywords_and_the_labels_are_shuffled(loaded, counts):

@@ -43,6 +43,9 @@ def test_a_prompt_may_bring_the_words_of_its_tasks():
         prompt.fit(task(keywords=(), phrase=""), [])
         with pytest.raises(MtlError, match=r"for t, u\. Task other has none there"):
             prompt.fit(task("other"), [])
+        prompt.check(["t", "u", "v"])
+        with pytest.raises(MtlError, match=r"should name tasks of the run: t, v\. Found 'u'"):
+            prompt.check(["t", "v"])
 
 
 @pytest.mark.parametrize("words", ["词", [], [""], [3]])

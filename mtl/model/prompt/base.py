@@ -13,7 +13,7 @@ from mtl.data.task import Task
 from mtl.errors import MtlError, choices
 from mtl.model.base import Trunk
 from mtl.model.prompt.start import INITS, Init, Start, words_of
-from mtl.prompts.base import Prompt
+from mtl.prompts.base import Prompt, known
 
 ALL = "all"
 """The name of the one row of a prompt that all tasks share."""
@@ -63,11 +63,10 @@ class Learned(nn.Module, Prompt):
 
     def check(self, tasks: Iterable[str]) -> None:
         """MtlError where an option names a task that the run doesn't have."""
-        known = list(tasks)
+        there = list(tasks)
+        self.text.check(there)
         for field, option in {"length": self.length, "init": self.init}.items():
-            for name in option if isinstance(option, Mapping) else ():
-                if name not in known:
-                    raise MtlError(f"prompt: {field} should name tasks of the run: {', '.join(known)}. Found '{name}'")
+            known(field, option if isinstance(option, Mapping) else (), there)
 
     # how the task is announced in words: as the text prompt does it
 
