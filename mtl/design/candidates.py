@@ -152,7 +152,9 @@ def _of(family: str, origin: str, words: Words, said: Mapping[str, Any], *, cont
     plain = {task: value if isinstance(value, str) else list(value) for task, value in said.items()}
     if family == "soft":  # vectors that start from the embeddings of the words
         none = {"_target_": "mtl.prompts.none.NoPrompt"}
-        node: dict[str, Any] = {"_target_": "mtl.model.prompt.soft.Soft", "text": none, "init": plain}
+        # a task's own words enter the vocabulary by their field, others are in its training rows
+        init = "keywords" if origin == "author" else plain
+        node: dict[str, Any] = {"_target_": "mtl.model.prompt.soft.Soft", "text": none, "init": init}
     else:
         node = {"_target_": TARGETS[family], f"{family}s": plain}
     return Candidate(f"design_{family}_{origin}", family, origin, node, words, control)
