@@ -72,14 +72,13 @@ def test_a_run_that_is_cut_off_is_as_long_and_ends_with_the_same_numbers(mtl, fo
             raise KeyboardInterrupt
         ends(self)
 
-    monkeypatch.setattr(MultiTaskModule, "training_step", cut_off)
-    if cut == "last":
-        monkeypatch.setattr(MultiTaskModule, "on_validation_epoch_start", cut_off_last)
     handler = signal.getsignal(signal.SIGINT)
-    assert mtl("train", *words).code == 130
+    with monkeypatch.context() as patched:
+        patched.setattr(MultiTaskModule, "training_step", cut_off)
+        if cut == "last":
+            patched.setattr(MultiTaskModule, "on_validation_epoch_start", cut_off_last)
+        assert mtl("train", *words).code == 130
     signal.signal(signal.SIGINT, handler)
-    monkeypatch.undo()
-    monkeypatch.chdir(folder)
     done = mtl("train", *words)
     assert done.code == 0, done.err
     assert f"going on from step {9 if cut == 9 else steps - 1}" in done.err
