@@ -115,13 +115,15 @@ LAUNCHERS = [
     pytest.param("basic", id="basic"),
     pytest.param("joblib", marks=pytest.mark.slow),
     pytest.param("submitit_local", marks=pytest.mark.slow),
+    pytest.param("ray", marks=pytest.mark.slow),
 ]
+MODULES = {"submitit_local": "submitit", "ray": "ray"}
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_sweep_has_parent_children_and_a_config_that_is_read_once(mtl, folder, monkeypatch, launcher):
-    if launcher == "submitit_local" and importlib.util.find_spec("submitit") is None:
-        pytest.skip("needs hydra-submitit-launcher")
+    if importlib.util.find_spec(MODULES.get(launcher, "hydra")) is None:
+        pytest.skip(f"{MODULES[launcher]} is not installed")
     copied = shutil.copytree(conf_dir(), folder / "conf")
     monkeypatch.setattr(conf_module, "conf_dir", lambda: copied)
     monkeypatch.setattr(train, "conf_dir", lambda: copied)
