@@ -1,4 +1,6 @@
+import contextlib
 import functools
+import os
 import random
 import signal
 import subprocess
@@ -149,8 +151,13 @@ def test_a_sweep_that_is_killed_ten_times_at_random_ends_with_the_table_of_one_t
 
 
 def spooled(folder: Path) -> int:
-    """Bytes in all spools of the folder."""
-    return sum(file.stat().st_size for file in folder.rglob("spool.jsonl"))
+    """Bytes in all spools of the folder; files come and go meanwhile."""
+    found = 0
+    for path, _, names in os.walk(folder):
+        if "spool.jsonl" in names:
+            with contextlib.suppress(FileNotFoundError):
+                found += (Path(path) / "spool.jsonl").stat().st_size
+    return found
 
 
 def history(folder: Path, experiment: str) -> set[tuple]:
