@@ -21,7 +21,7 @@ HELP = """kinds:
 
 example:
   mtl figure weights chinese --sweep last --width column
-  mtl figure sweep chinese --by prompt,weighting --metric zh_pos/f1 --out figures/prompts.pdf
+  mtl figure sweep chinese --by prompt,weighting --metric zh_pos/f1 --output figures/prompts.pdf
 """
 FORMATS = ("png", "svg", "pdf")
 
@@ -52,8 +52,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--over-time", action="store_true", help="conflict: cosines over the steps")
     parser.add_argument("--alpha", type=float, default=0.05, help="ranks: level of the test (default: %(default)s)")
     parser.add_argument("--width", default="page", help="column (3.4 inches) or page (7 inches, default)")
-    parser.add_argument("--format", type=names, default=[], help="of png, svg, pdf (default: by --out, else png,pdf)")
-    parser.add_argument("--out", type=Path, help="file to write (default: KIND-EXPERIMENT in this folder)")
+    parser.add_argument(
+        "--format", type=names, default=[], help="of png, svg, pdf (default: by --output, else png,pdf)"
+    )
+    parser.add_argument(
+        "--output", dest="out", type=Path, help="file to write (default: KIND-EXPERIMENT in this folder)"
+    )
     parser.add_argument("--record", action="store_true", help="attach the files to the sweep's run, or to the one run")
     return parser
 

@@ -48,7 +48,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--strict", action="store_true", help="a cell that is outside makes the exit code 1")
     parser.add_argument("--again", action="store_true", help="repeat a script that has its results already")
     parser.add_argument("--studies", type=Path, help="folder of the studies (default: those that mtl brings)")
-    parser.add_argument("--out", type=Path, default=Path("reproduced"), help="folder to write to (default: reproduced)")
+    parser.add_argument(
+        "--output", dest="out", type=Path, default=Path("reproduced"), help="folder to write to (default: reproduced)"
+    )
     return parser
 
 

@@ -8,7 +8,7 @@ from mtl.errors import MtlError
 EPILOG = """examples:
   mtl train switching=round_robin probe=switching
   mtl switches 4f1c                                   # the first letters of the run's id
-  mtl switches "none x equal x round_robin, seed 0" --out page.html
+  mtl switches "none x equal x round_robin, seed 0" --output page.html
 """
 
 
@@ -23,7 +23,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", metavar="RUN", help="run id (its first letters are enough) or the name of a run")
-    parser.add_argument("--out", type=Path, help="file to write (default: switches-RUN.html in this folder)")
+    parser.add_argument(
+        "--output", dest="out", type=Path, help="file to write (default: switches-RUN.html in this folder)"
+    )
     parser.add_argument("--no-record", action="store_true", help="don't attach the page to the run")
     parser.add_argument("--uri", help="of the record (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
     return parser
