@@ -7,13 +7,19 @@ from typing import Any
 
 import mtl
 from mtl.cli.extensions import code_of
+from mtl.errors import MtlError
 
 INERT = {"tracking": (), "trainer": ("progress",), "experiment": (), "again": (), "retry": (), "checkpoint_every": ()}
 """Parts of a configuration that can't change a result: a whole group, or fields of one."""
 
+FIELDS = {"budget": "budget.rows=N, .tokens, .seconds or .flops", "early_stop": "early_stop.patience=N, .mean_patience"}
+
 
 def effective(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The configuration without `steps` where the budget is in another unit: it has no effect then."""
+    for field in ("budget", "early_stop"):
+        if not isinstance(config[field], Mapping):
+            raise MtlError(f"{field} should have fields: {FIELDS[field]}. Found {field}={config[field]}")
     given = any(amount is not None for amount in config["budget"].values())
     return {**config, "steps": None} if given else config
 

@@ -107,6 +107,8 @@ WRONG = {
         [TASKS, "switching/rate=bandit"],
         ["12 steps are planned as one", "switching.block (found 100)"],
     ),
+    "a budget without a unit": ([TASKS, "budget=5"], ["budget.rows=N", "budget=5"]),
+    "early stopping without a field": ([TASKS, "early_stop=3"], ["early_stop.patience=N", "early_stop=3"]),
     "a budget in two units": ([TASKS, "budget.rows=100", "budget.tokens=5"], ["one unit", "rows and tokens"]),
     "a budget of nothing": ([TASKS, "budget.flops=0"], ["budget.flops", "positive number", "0"]),
     "a budget that is no number": ([TASKS, "budget.seconds=soon"], ["budget.seconds", "'soon'"]),
