@@ -21,7 +21,7 @@ EXAMPLE = """example:
   mtl design 'task=[shopping_category,shopping_sentiment]' trunk=lstm budget=6000 seed=0,1 --output design
 
 KEY=VALUE is budget=STEPS (of all runs together), seed=0,1, or anything that every run of mtl train should have;
-words and cuts are fitted on the training split, candidates are judged on the validation split, nothing is decided by test
+words and cuts are fitted on the training split, candidates are judged on the validation split, test decides nothing
 """
 LEAST_STEPS = 5
 OURS = ("prompt", "steps", "eval_every", "tracking.model", "tracking.experiment", "selection", "hydra.sweep.dir")
