@@ -347,11 +347,27 @@ def _check_trained(config: Config, module: MultiTaskModule) -> None:
         raise MtlError(
             "nothing trains: the trunk is frozen and head=cloze says words; take trunk.tuning=lora, or head.bias=true"
         )
-    if module.model.cloze is not None and module.weighting.needs_gramian and config["trunk"].get("tuning") == "full":
+    each = config["optimizer"]["_target_"].endswith(".AdaTask")
+    apart = each or module.weighting.needs_gramian or config["trainer"]["accumulate"] > 1
+    if module.model.cloze is not None and apart and config["trunk"].get("tuning") == "full":
         raise MtlError(
             "head=cloze with trunk.tuning=full trains the embedding through the words too, which a weighting that "
-            "takes gradients would not see; take trunk.tuning=lora"
+            "takes gradients, optimizer=adatask and trainer.accumulate would not see; take trunk.tuning=lora"
         )
+    if module.model.condition is not None and each:
+        raise MtlError("optimizer=adatask would not train what tells the model a preference; take another for cosmos")
+    if config["probe"] is not None:
+        _check_probe(config, module, each)
+
+
+def _check_probe(config: Config, module: MultiTaskModule, each: bool) -> None:
+    """What the instrument can't measure yet."""
+    if any(amount is not None for amount in config["budget"].values()):
+        raise MtlError("probe=switching plans its measurements over steps; take steps=N in place of a budget")
+    if each:
+        raise MtlError("probe=switching does not read the moments of optimizer=adatask; take adam, adamw or sgd")
+    if module.model.condition is not None:
+        raise MtlError("probe=switching can't tell switches from fresh preferences; take another weighting than cosmos")
 
 
 def _check_plan(plan: Plan) -> None:
