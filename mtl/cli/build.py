@@ -356,7 +356,7 @@ def _check_trained(config: Config, module: MultiTaskModule) -> None:
         )
     if module.model.condition is not None and each:
         raise MtlError("optimizer=adatask would not train what tells the model a preference; take another for cosmos")
-    if config["probe"] is not None:
+    if "_target_" in config["probe"]:
         _check_probe(config, module, each)
 
 
