@@ -4,15 +4,16 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
 from mtl.cli.cached import cache_trunk
+from mtl.cli.checks import check_built, check_plan
 from mtl.cli.cloze import calibrate, make_cloze
 from mtl.cli.identity import baseline_key, digest
 from mtl.cli.instantiate import instantiate
+from mtl.cli.length import make_budget, make_early_stop
 from mtl.cli.tasks import make_spec
 from mtl.data.batch import Announced
 from mtl.data.encoder import Encoder
@@ -21,7 +22,7 @@ from mtl.data.pretrained import digest as model_digest
 from mtl.data.pretrained import locate
 from mtl.data.task import LabelledRows, Task, TaskSpec
 from mtl.data.vocabulary import Vocabulary
-from mtl.errors import MtlError, choices
+from mtl.errors import MtlError
 from mtl.model.multitask import MultiTaskModel
 from mtl.model.prompt.base import Learned
 from mtl.model.prompt.start import own_random
@@ -30,14 +31,12 @@ from mtl.prompts.base import Prompt
 from mtl.strategies.switching.plan import Plan
 from mtl.strategies.transform.base import Transform
 from mtl.strategies.transform.none import Identity
-from mtl.strategies.weighting.adjusted import Reduction, adjusted
+from mtl.strategies.weighting.adjusted import adjusted
 from mtl.strategies.weighting.base import Weighting
-from mtl.training.budget import Budget, Meter
+from mtl.training.budget import Meter
 from mtl.training.early_stop import EarlyStop
-from mtl.training.gradients import Where
 from mtl.training.loaders import StepLoader
 from mtl.training.module import MakeOptimizer, MultiTaskModule
-from mtl.training.soundness import OnNan
 
 Config = Mapping[str, Any]
 Prepared = tuple[Mapping[str, LabelledRows], Encoder, Mapping[str, Announced]]
@@ -104,7 +103,7 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         rows=int(budget.amount) if budget.unit == "rows" else None,
         seed=config["seed"],
     )
-    _check_plan(plan)
+    check_plan(plan)
     payload = {
         "config": config,
         "vocabulary": vocabulary.state(),
@@ -128,45 +127,12 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
     )
     if config["head"].get("calibrate"):
         calibrate(module.model, tasks, vocabulary, prompt)
-    _check_trained(config, module)
-    _check_features(config, module, announced)
-    _check_places(module, announced, prompt)
-    if plan.rate.needs_gramian and not module.weighting.needs_gramian:
-        raise MtlError(
-            "switching: this rate learns from task gradients: take a weighting that needs them, such as mgda"
-        )
+    check_built(config, module, announced, prompt, plan)
     keys = {name: baseline_key(config, name, reads_tokens(config), specs[name].source.key + brought) for name in tasks}
     loader = StepLoader(announced, plan, config["seed"])
     meter = Meter(loader, budget, module.model.trunk)
     stop = make_early_stop(config, plan)
     return Run(announced, prompt, vocabulary, plan, module, loader, meter, stop, keys)
-
-
-def make_budget(config: Config) -> Budget:
-    """The length of a run: its steps, or the one amount that is given in another unit; MtlError for two."""
-    given: dict[Any, Any] = {unit: amount for unit, amount in config["budget"].items() if amount is not None}
-    if len(given) > 1:
-        raise MtlError(f"budget should be given in one unit. Found {choices(given).replace(' or ', ' and ')}")
-    for unit, amount in given.items():
-        if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 < amount < float("inf"):
-            raise MtlError(f"budget.{unit} should be a positive number. Found {amount!r}")
-        return Budget(unit, amount)
-    return Budget("steps", config["steps"])
-
-
-def make_early_stop(config: Config, plan: Plan) -> EarlyStop | None:
-    """Early stopping, where a patience is given; MtlError where no task could retire."""
-    found = config["early_stop"]
-    if found["patience"] is None and found["mean_patience"] is None:
-        return None
-    one_block = len(plan.sizes) > 1 and plan.steps is not None and plan.block >= plan.steps
-    if found["patience"] is not None and one_block:
-        raise MtlError(
-            "early_stop.patience retires a task at the plan's next block, but the run's "
-            f"{plan.steps} steps are planned as one: take a smaller switching.block, an order that does not plan the "
-            "whole run at once, or early_stop.mean_patience"
-        )
-    return EarlyStop(plan, found["patience"], found["mean_patience"], found["least_gain"])
 
 
 def make_weighting(config: Config, kinds: Mapping[str, str]) -> Weighting:
@@ -289,120 +255,3 @@ def announce(
             shared[key] = announce_texts(prompt, rows.task, corpus.texts, corpus.tokens, vocabulary, max_length)
         announced[name] = Announced(rows, shared[key])
     return announced
-
-
-WHOLE = {
-    "steps": 1,
-    "batch_size": 1,
-    "eval_every": 1,
-    "checkpoint_every": 1,
-    "seed": 0,
-    "tracking.every": 1,
-    "trainer.accumulate": 1,
-    "trainer.devices": 1,
-    "trainer.threads": 1,
-    "weigh_every": 1,
-}
-"""Fields that hold whole numbers, and the least of each."""
-
-
-def check(config: Config) -> None:
-    """Find wrong values that no constructor would see; MtlError names the field."""
-    budget = make_budget(config)
-    for field, least in WHOLE.items():
-        value = reduce(lambda node, part: node[part], field.split("."), config)
-        if value is None and (field == "trainer.threads" or (field == "steps" and budget.unit != "steps")):
-            continue
-        if not isinstance(value, int) or value < least:
-            raise MtlError(f"{field} should be a whole number of at least {least}. Found {value!r}")
-    if config["trainer"]["devices"] != 1:
-        raise MtlError(
-            "trainer.devices should be 1: `mtl train` uses one (several work in Python, see Processes in "
-            f"docs/design.md). Found {config['trainer']['devices']}"
-        )
-    if config["selection"] not in ("last", "best"):
-        raise MtlError(f"selection should be last or best. Found '{config['selection']}'")
-    model = config["tracking"]["model"]
-    if not isinstance(model, bool) and not (isinstance(model, str) and model):
-        raise MtlError(f"tracking.model should be true, false or the name of a registered model. Found {model!r}")
-    if not config["tasks"]:
-        raise MtlError("task should name at least one task. Found none")
-    for field in ("patience", "mean_patience"):
-        value = config["early_stop"][field]
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise MtlError(f"early_stop.{field} should be null or a whole number of at least 1. Found {value!r}")
-    gain = config["early_stop"]["least_gain"]
-    if isinstance(gain, bool) or not isinstance(gain, int | float) or not 0 <= gain < float("inf"):
-        raise MtlError(f"early_stop.least_gain should be a number of 0 or more. Found {gain!r}")
-    for field, allowed in {"gradients": Where, "reduction": Reduction, "on_nan": OnNan}.items():
-        if config[field] not in get_args(allowed):
-            raise MtlError(f"{field} should be {choices(get_args(allowed))}. Found '{config[field]}'")
-    if not isinstance(config["weight_heads"], bool):
-        raise MtlError(f"weight_heads should be true or false. Found '{config['weight_heads']}'")
-
-
-def _check_trained(config: Config, module: MultiTaskModule) -> None:
-    """Something should train, and what the tasks' words share with the embedding should be weighed with it."""
-    if not any(parameter.requires_grad for parameter in module.model.parameters()):
-        raise MtlError(
-            "nothing trains: the trunk is frozen and head=cloze says words; take trunk.tuning=lora, or head.bias=true"
-        )
-    each = config["optimizer"]["_target_"].endswith(".AdaTask")
-    apart = each or module.weighting.needs_gramian or config["trainer"]["accumulate"] > 1
-    if module.model.cloze is not None and apart and config["trunk"].get("tuning") == "full":
-        raise MtlError(
-            "head=cloze with trunk.tuning=full trains the embedding through the words too, which a weighting that "
-            "takes gradients, optimizer=adatask and trainer.accumulate would not see; take trunk.tuning=lora"
-        )
-    if module.model.condition is not None and each:
-        raise MtlError("optimizer=adatask would not train what tells the model a preference; take another for cosmos")
-    if "_target_" in config["probe"]:
-        _check_probe(config, module, each)
-
-
-def _check_probe(config: Config, module: MultiTaskModule, each: bool) -> None:
-    """What the instrument can't measure yet."""
-    if any(amount is not None for amount in config["budget"].values()):
-        raise MtlError("probe=switching plans its measurements over steps; take steps=N in place of a budget")
-    if each:
-        raise MtlError("probe=switching does not read the moments of optimizer=adatask; take adam, adamw or sgd")
-    if module.model.condition is not None:
-        raise MtlError("probe=switching can't tell switches from fresh preferences; take another weighting than cosmos")
-
-
-def _check_plan(plan: Plan) -> None:
-    """What a plan can do and a run can't mean: tasks without a turn, and rates that never adapt."""
-    if plan.steps is None:
-        return
-    tasks, length = len(plan.composition.names), plan.order.length
-    if plan.order.visits and tasks * length > plan.steps:
-        raise MtlError(
-            f"switching: a round of {tasks} visits of {length} steps takes {tasks * length}, more than the run's "
-            f"{plan.steps}: some task would have none. Take a smaller switching.order.length or more steps"
-        )
-    if plan.rate.adaptive and plan.block >= plan.steps and tasks > 1:
-        raise MtlError(
-            f"switching: this rate adapts from block to block, but the run's {plan.steps} steps are planned as one: "
-            f"take a smaller switching.block (found {plan.block}), or an order that does not plan the whole run at once"
-        )
-
-
-def _check_features(config: Config, module: MultiTaskModule, announced: Mapping[str, Announced]) -> None:
-    """`gradients=features` compares gradients at the same features: the tasks should read the same inputs."""
-    apart = len({id(task.inputs) for task in announced.values()}) > 1
-    if module.weighting.needs_gramian and config["gradients"] == "features" and apart:
-        raise MtlError(
-            "gradients=features needs tasks that share all their rows and their prompt; "
-            f"take gradients=shared for {', '.join(announced)} with this prompt"
-        )
-
-
-def _check_places(module: MultiTaskModule, announced: Mapping[str, Announced], prompt: Prompt) -> None:
-    """The trunk should have positions for the longest input with its prompt."""
-    places, most = module.model.trunk.max_length, 0
-    for name, task in announced.items():
-        most = max(most, int(task.inputs.lengths.max()) + prompt.virtual(name))
-    if places is not None and places < most:
-        raise MtlError(
-            f"trunk: max_length should be at least the longest input with its prompt, {most}. Found {places}"
-        )

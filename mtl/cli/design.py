@@ -153,7 +153,8 @@ def load(words: Sequence[str]) -> "tuple[dict[str, Any], dict[str, LabelledRows]
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from mtl.cli.build import check, make_specs
+    from mtl.cli.build import make_specs
+    from mtl.cli.checks import check
     from mtl.cli.conf import conf_dir, with_files
 
     GlobalHydra.instance().clear()

@@ -15,7 +15,8 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mtl.cli import prompt_file
-from mtl.cli.build import Run, brought_keys, build, check, make_specs
+from mtl.cli.build import Run, brought_keys, build, make_specs
+from mtl.cli.checks import check
 from mtl.cli.describe import data_report, examples, flat, run_name, say, tags
 from mtl.cli.identity import effective, run_key
 from mtl.cli.instrument import make_probe

@@ -94,7 +94,8 @@ class Search(Sweeper):
     def _open(self) -> "Study":
         """The study, after everything that can be wrong was looked at."""
         from mtl.cli import trials as studies
-        from mtl.cli.build import check, make_specs
+        from mtl.cli.build import make_specs
+        from mtl.cli.checks import check
 
         if not self.space:
             raise MtlError("a search needs something to search, such as optimizer.lr=interval(1e-4,1e-2)")

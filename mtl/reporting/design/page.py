@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mtl.functional.row_bootstrap import Difference
+from mtl.reporting.pages import render
 
 LEVEL = 0.05
 
@@ -64,21 +65,13 @@ def write(values: Mapping[str, Any]) -> str:
     Args:
         values: facts and pairs of the tasks, keywords by task and statistic, scores, lines, and how it was asked.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     import mtl
     from mtl.reporting.design.pictures import pictures
 
-    folder = Path(__file__).parent
-    pages = Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = (folder.parent / "report" / "page.css").read_text(encoding="utf-8")
-    drawn = pictures(values["facts"], values["scores"], values["lines"])
-    return pages.get_template("page.html").render(
-        values, style=style, pictures=drawn, version=mtl.__version__, median=lambda lengths_N: int(np.median(lengths_N))
+    return render(
+        Path(__file__).parent,
+        **values,
+        pictures=pictures(values["facts"], values["scores"], values["lines"]),
+        version=mtl.__version__,
+        median=lambda lengths_N: int(np.median(lengths_N)),
     )

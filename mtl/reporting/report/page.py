@@ -14,6 +14,7 @@ from mtl.reporting.comparison_layout import LEVEL
 from mtl.reporting.comparison_layout import lay_out as lay_out_comparisons
 from mtl.reporting.figures.asked import History
 from mtl.reporting.layout import Layout, lay_out
+from mtl.reporting.pages import render
 from mtl.reporting.report import appendix, commands, facts, packages, pictures, settings, switching
 from mtl.reporting.usable import finished, single_task, with_baselines
 
@@ -100,18 +101,7 @@ def contents(
 
 def write(values: Mapping[str, Any]) -> str:
     """The page. Every value is escaped; scripts and addresses from elsewhere are forbidden to the browser as well."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    folder = Path(__file__).parent
-    pages = Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = (folder / "page.css").read_text(encoding="utf-8")
-    return pages.get_template("page.html").render(values, style=style)
+    return render(Path(__file__).parent, **values)
 
 
 def _tried(make: Callable[[], T], needed: bool = False) -> tuple[T | None, str]:
