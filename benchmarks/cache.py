@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from benchmarks.step import quieten
+from benchmarks.step import quieten, trainer_of
 from benchmarks.synth import ROWS, machine, make_optimizer
 from mtl.cli.cached import texts_of
 from mtl.data.batch import Announced
@@ -81,20 +81,7 @@ def fit(tasks: dict[str, Announced], trunk: Trunk, steps: int) -> tuple[Seconds,
     loader = StepLoader(tasks, Plan(sizes, ROWS, steps, 0, Stratified, Joint, Uniform), 0)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = pl.Trainer(
-            accelerator="cpu",
-            max_steps=steps,
-            max_epochs=1,
-            limit_val_batches=0,
-            num_sanity_val_steps=0,
-            logger=False,
-            callbacks=[clock],
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=folder,
-        )
+        trainer = trainer_of(steps, Path(folder), [clock])
         trainer.fit(MultiTaskModule(model, known, weighting, make_optimizer, steps, {}), loader)
     total = sum(float(p.detach().double().abs().sum()) for p in model.heads.parameters())
     return clock.seconds / steps, total

@@ -13,11 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from benchmarks.step import quieten
+from benchmarks.step import quieten, trainer_of
 from benchmarks.synth import BATCHES, ROWS, TRUNKS, machine, make_optimizer, make_tasks
 from mtl.data.batch import Announced
 from mtl.model.multitask import MultiTaskModel
@@ -72,20 +71,7 @@ def fit(tasks: dict[str, Announced], switching: str, trunk: str, steps: int, pro
     probe = Probe(tasks, steps, 0, lambda *_: None, lambda *_: None) if probed else None
     callbacks: list[Callback] = [] if probe is None else [probe]
     with tempfile.TemporaryDirectory() as folder:
-        trainer = pl.Trainer(
-            accelerator="cpu",
-            max_steps=steps,
-            max_epochs=1,
-            limit_val_batches=0,
-            num_sanity_val_steps=0,
-            logger=False,
-            callbacks=callbacks,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=str(Path(folder)),
-        )
+        trainer = trainer_of(steps, Path(folder), callbacks)
         wall, cpu = time.perf_counter(), time.process_time()
         trainer.fit(module, loader)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

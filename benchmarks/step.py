@@ -148,6 +148,32 @@ def loop(work: Work) -> Cost:
     return clock.cost
 
 
+def trainer_of(
+    steps: int,
+    folder: Path,
+    callbacks: Sequence[Callback],
+    logger: Logger | bool = False,
+    deterministic: bool = False,
+) -> pl.Trainer:
+    """As `mtl train` makes it, but for what is kept and shown."""
+    return pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_steps=steps,
+        max_epochs=1,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        callbacks=list(callbacks),
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=str(folder),
+        logger=logger,
+        enable_progress_bar=bool(logger),
+        deterministic="warn" if deterministic else False,
+    )
+
+
 def fit(
     work: Work,
     module: pl.LightningModule,
@@ -158,22 +184,7 @@ def fit(
 ) -> Cost:
     """One segment inside Lightning, with the trainer as `mtl train` makes it."""
     clock = Clock(work.steps, recorder)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        devices=1,
-        deterministic="warn" if deterministic else False,
-        max_steps=work.total,
-        max_epochs=1,
-        limit_val_batches=0,
-        num_sanity_val_steps=0,
-        logger=logger,
-        callbacks=[*callbacks, clock],
-        enable_checkpointing=False,
-        enable_progress_bar=bool(logger),
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=str(work.folder),
-    )
+    trainer = trainer_of(work.total, work.folder, [*callbacks, clock], logger, deterministic)
     trainer.fit(module, work.loader())
     return clock.cost
 

@@ -24,6 +24,11 @@ class Conditioned(nn.Module):
             nn.init.zeros_(parameter)
         self.register_buffer("preference", torch.full((tasks,), 1 / tasks), persistent=False)
 
+    def tell(self, preference: Tensor | None) -> None:
+        """Set the preference (T); `None`: an equal one."""
+        equal = torch.full_like(self.preference, 1 / len(self.preference))
+        self.preference = equal if preference is None else preference.to(equal)
+
     def forward(self, features: Tensor) -> Tensor:
         """Features (... x D) under the present `preference`; an equal one until another is set."""
         return features + self.layers(self.preference)

@@ -8,17 +8,15 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
-from torchmetrics import MeanMetric, MetricCollection
 
 from mtl.data.batch import Batch
-from mtl.data.kinds.tagging import IGNORED
 from mtl.data.task import Task
 from mtl.errors import MtlError
-from mtl.model.conditioned import named, rays
 from mtl.model.multitask import MultiTaskModel
 from mtl.strategies.transform.base import Transform
 from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.training.adatask import AdaTask
+from mtl.training.evaluation import Evaluation
 from mtl.training.gradients import PerTask, Where, check, weigh_gradients
 from mtl.training.loaders import StepLoader
 from mtl.training.parts import cut, whole
@@ -90,12 +88,9 @@ class MultiTaskModule(pl.LightningModule):
         self.register_buffer("skipped", torch.zeros(len(tasks), dtype=torch.long))
         self.steplog = StepLog(list(tasks))
         self._place = {name: place for place, name in enumerate(tasks)}
-        self._scores: dict[str, dict[str, MetricCollection]] = {}
-        self._losses: dict[str, dict[str, MeanMetric]] = {}
+        self._evaluation = Evaluation(model, self.tasks)
         self.used = 0.0
         """Share of the run's length that is used, from who measures it; read where `steps` is `None`."""
-        self._along: dict[tuple[float, ...], dict[str, MeanMetric]] = {}
-        """Losses of a conditioned model by the preference that it is told."""
         self.gramian: tuple[list[str], Tensor] | None = None
         """Tasks and Gramian of the last step, where the weighting took one."""
         self.told: Signals | None = None
@@ -108,7 +103,7 @@ class MultiTaskModule(pl.LightningModule):
         """The step's total loss; `None`, which changes nothing, where no task's is finite."""
         if self.model.condition is not None:
             preference = self.weighting.coming_preference()
-            self._tell(preference if preference is None else of_the_first(preference.to(self.device)))
+            self.model.condition.tell(preference if preference is None else of_the_first(preference.to(self.device)))
         alone = self.accumulate == 1 and num_processes() == 1
         parts = whole(batch) if alone else cut(batch, self.model.per_token, self.accumulate)
         losses = {name: self.tasks[name].kind.loss for name in parts.rows}
@@ -204,77 +199,31 @@ class MultiTaskModule(pl.LightningModule):
         """Lightning doesn't know our batch."""
         return batch.to(device)
 
-    def _tell(self, preference: Tensor | None) -> None:
-        """A conditioned model hears a preference; `None`: an equal one."""
-        condition = self.model.condition
-        assert condition is not None
-        equal = torch.full_like(condition.preference, 1 / len(self.tasks))
-        condition.preference = equal if preference is None else preference.to(equal)
-
     # evaluation: the same for both splits
-
-    def _begin(self, split: str) -> None:
-        if self.model.condition is not None:
-            along = rays(len(self.tasks))
-            self._along = {ray: {name: MeanMetric().to(self.device) for name in self.tasks} for ray in along}
-        self._scores[split] = {name: task.kind.metrics().to(self.device) for name, task in self.tasks.items()}
-        self._losses[split] = {name: MeanMetric().to(self.device) for name in self.tasks}
-
-    def _evaluate(self, batch: Batch, split: str) -> dict[str, Tensor]:
-        for ray, losses in self._along.items():
-            self._tell(torch.tensor(ray))
-            self._take_losses(batch, self.model(batch), losses)
-        if self.model.condition is not None:
-            self._tell(None)
-        outputs = self.model(batch)
-        self._take_losses(batch, outputs, self._losses[split])
-        for name, rows in batch.tasks.items():
-            self._scores[split][name].update(outputs[name], rows.targets)
-        return outputs
-
-    def _take_losses(self, batch: Batch, outputs: Mapping[str, Tensor], means: Mapping[str, MeanMetric]) -> None:
-        for name, rows in batch.tasks.items():
-            kind = self.tasks[name].kind
-            count = (rows.targets != IGNORED).sum() if kind.per_token else len(rows.targets)
-            means[name].update(kind.loss(outputs[name], rows.targets), weight=count)
-
-    def _end(self, split: str) -> None:
-        values: dict[str, Tensor] = {}
-        for name, scores in self._scores[split].items():
-            values[f"{split}/{name}/loss"] = self._losses[split][name].compute()
-            values |= {f"{split}/{name}/{metric}": value for metric, value in scores.compute().items()}
-        oriented = [
-            values[f"{split}/{name}/{task.metric}"] * (1 if task.higher_is_better else -1)
-            for name, task in self.tasks.items()
-        ]
-        values[f"{split}/score"] = torch.stack([value.float() for value in oriented]).mean()
-        for ray, losses in self._along.items():
-            values |= {f"{split}/{name}/loss/{named(ray)}": mean.compute() for name, mean in losses.items()}
-        self.log_dict(values)
 
     def on_validation_epoch_start(self) -> None:
         """Fresh metrics."""
-        self._begin("val")
+        self._evaluation.begin("val", self.device)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Feed the metrics."""
-        self._evaluate(batch, "val")
+        self._evaluation.take(batch, "val")
 
     def on_validation_epoch_end(self) -> None:
         """Compute and log."""
-        self._end("val")
+        self.log_dict(self._evaluation.end("val"))
 
     def on_test_epoch_start(self) -> None:
         """Fresh metrics."""
-        self._begin("test")
+        self._evaluation.begin("test", self.device)
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Feed the metrics; the outputs go to whoever keeps predictions."""
-        return self._evaluate(batch, "test")
+        return self._evaluation.take(batch, "test")
 
     def on_test_epoch_end(self) -> None:
         """Compute and log."""
-        self._end("test")
+        self.log_dict(self._evaluation.end("test"))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A checkpoint says by itself what it is, and holds all that going on from it needs."""
