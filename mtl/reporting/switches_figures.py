@@ -133,6 +133,8 @@ def lines(shown: Mapping[str, Curves], tasks: Sequence[str]) -> str:
                     few = {"marker": ".", "markersize": 3, "linewidth": 0.7} if len(steps) < 80 else {"linewidth": 0.9}
                     axes.plot(steps, values, label=task, **(line_style(place) | few))
             axes.set_ylabel(label)
+            low, high = axes.get_ylim()  # from 0: the last digit of a constant is no curve
+            axes.set_ylim(min(0.0, low), high + 0.05 * (high - min(0.0, low)))
             axes.margins(x=0)
         grid[-1].set_xlabel("optimiser step")
         handles, names = grid[0].get_legend_handles_labels()
