@@ -41,6 +41,14 @@ class Record(Callback):
         self._rates: list[float] = []
         self._training_seconds, self._timed_steps = 0.0, 0
 
+    def state_dict(self) -> dict[str, Any]:
+        """The rates as last written: a run that goes on writes them again only where they change."""
+        return {"rates": self._rates}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from `state_dict()`."""
+        self._rates = list(state_dict["rates"])
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Make room for `every` steps."""
         assert isinstance(pl_module, MultiTaskModule)

@@ -41,7 +41,7 @@ def numbers(run: dict) -> dict:
         (24, ("weighting=gradvac", "trunk.dropout=0.2")),
         (24, ("weighting=moco", "trunk.dropout=0.2")),
         (24, ("weighting=grad_drop", "switching/composition=mixed")),
-        (24, ("weighting=famo", "optimizer=adamw")),
+        (24, ("weighting=famo", "optimizer=adamw", "switching.block=10")),
         (24, ("weighting=uncertainty", "optimizer=adatask", "trunk.dropout=0.2")),
         (36, ("switching/composition=mixed", "switching/order=shuffled", "switching/rate=bandit", "switching.block=5")),
         (36, ("weighting=rlw", "switching=proportional", "trunk=transformer")),
@@ -71,6 +71,7 @@ def test_a_run_that_is_cut_off_goes_on_to_the_very_same_numbers(mtl, folder, mon
     assert resumed["run_id"] == killed["run_id"]
     assert resumed["status"] == "FINISHED"
     assert numbers(resumed) == numbers(whole)
+    assert switch_points(folder, "mtl") == switch_points(folder, "whole")
 
 
 @pytest.mark.parametrize("cut", [14, 17])
@@ -158,6 +159,10 @@ def spooled(folder: Path) -> int:
             with contextlib.suppress(FileNotFoundError):
                 found += (Path(path) / "spool.jsonl").stat().st_size
     return found
+
+
+def switch_points(folder: Path, experiment: str) -> set[tuple]:
+    return {point for point in history(folder, experiment) if point[2].startswith("switch/")}
 
 
 def history(folder: Path, experiment: str) -> set[tuple]:
