@@ -30,8 +30,13 @@ _reached: set[str] = set()
 
 
 def tracking_uri(uri: str | None = None) -> str:
-    """The store's address: the one given, else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the working folder."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{Path('mlflow.db').resolve()}"
+    """The store's address: the one given, else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the working folder.
+
+    A SQLite file is named in full: MLflow keeps what it opened by the address, and a relative one would go on meaning
+    the folder of its first use.
+    """
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
+    return f"{SQLITE}{file}" if (file := database(uri)) else uri
 
 
 def database(uri: str) -> Path | None:

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from mtl.drawing import figure
 from mtl.reporting.figures import KINDS
 from mtl.tracking.runs import read_runs
+from mtl.tracking.store import tracking_uri
 
 TASKS = "task=[./reviews.yaml,./names.yaml]"
 
@@ -37,7 +38,7 @@ def record(mtl, folder, trained):
 
 
 def sweeps():
-    client = MlflowClient("sqlite:///mlflow.db")
+    client = MlflowClient(tracking_uri())
     found = client.search_runs([client.get_experiment_by_name("small").experiment_id], "tags.`mtl.role` = 'sweep'")
     return [run.info.run_id for run in reversed(found)]
 
@@ -63,7 +64,7 @@ def test_out_names_the_format(record, folder):
 
 def test_curves_are_the_recorded_ones(record):
     drawing = figure("weights", read_runs("sqlite:///mlflow.db", "small"))
-    client = MlflowClient("sqlite:///mlflow.db")
+    client = MlflowClient(tracking_uri())
     (axes,) = [axes for axes in drawing.axes if axes.get_title() == "uncertainty"]
     runs = read_runs("sqlite:///mlflow.db", "small").query("`tags.mtl.weighting` == 'uncertainty'")
     runs = runs[runs["tags.mtl.switching"] == "joint"]
@@ -76,7 +77,7 @@ def test_curves_are_the_recorded_ones(record):
 
 def test_attaches_the_files_to_the_sweep_or_the_run(record):
     first, _ = sweeps()
-    client = MlflowClient("sqlite:///mlflow.db")
+    client = MlflowClient(tracking_uri())
     done = record("figure", "ranks", "small", "--sweep", first[:12], "--record")
     assert done.code == 0, done.err
     assert [file.path for file in client.list_artifacts(first, "figures")] == [

@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mtl.tracking.runs import read_runs
+from mtl.tracking.store import tracking_uri
 
 TASKS = "task=[./reviews.yaml,./names.yaml]"
 URI = "sqlite:///mlflow.db"
@@ -28,7 +29,7 @@ def record(mtl, folder, trained):
         more = [TASKS, "tracking.experiment=small", "tracking.model=false"]
         assert mtl("train", "-m", *more, "weighting=equal,rlw", "seed=0,1").code == 0
         assert mtl("train", *more, "seed=5").code == 0
-        client = MlflowClient(URI)
+        client = MlflowClient(tracking_uri(URI))
         number = client.get_experiment_by_name("small").experiment_id
         tags = {"mtl.role": "run", "mtl.error": "MtlError: it <b>broke</b>"}
         client.set_terminated(client.create_run(number, tags=tags).info.run_id, "FAILED")

@@ -1,10 +1,12 @@
+import sqlite3
 import subprocess
 import sys
 import time
 
+import pytest
 from mlflow import MlflowClient
 
-from mtl.tracking.store import open_store
+from mtl.tracking.store import open_store, tracking_uri
 
 
 def test_a_process_that_is_killed_while_it_makes_a_store_leaves_no_broken_one(tmp_path):
@@ -31,3 +33,15 @@ def test_two_processes_that_begin_on_no_store_at_all_both_find_one(tmp_path):
     assert [process.wait() for process in processes] == [0, 0, 0]
     store = open_store(uri, "a")
     assert len(store.client.search_runs([store.experiment_id])) == 3
+
+
+@pytest.mark.parametrize("given", [None, "sqlite:///mlflow.db"])
+def test_a_relative_store_is_that_of_the_folder_one_stands_in(given, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        open_store(tracking_uri(given), name)
+    for name in ("first", "second"):
+        with sqlite3.connect(tmp_path / name / "mlflow.db") as made:
+            assert made.execute("SELECT name FROM experiments WHERE experiment_id > 0").fetchall() == [(name,)]
