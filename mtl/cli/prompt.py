@@ -1,14 +1,15 @@
-"""`mtl prompt export`: the learned prompts of a recorded run as a file."""
+"""`mtl prompt export`: the learned prompts of a recorded run as a file of ours, or as folders that peft loads."""
 
 import argparse
 from pathlib import Path
 
 from mtl.errors import MtlError
 
-NAME = "prompt.safetensors"
+NAMES = {"mtl": "prompt.safetensors", "peft": "peft"}
 EXAMPLE = """examples:
   mtl prompt export RUN_ID
   mtl predict prompt.safetensors "这本书很好"
+  mtl prompt export RUN_ID --format peft --output adapters
 """
 
 
@@ -17,26 +18,37 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "prompt",
         help="save the learned prompts of a run",
-        description="Write what a run trained around a frozen trunk, prompts and heads, to a file of its own.",
+        description="Write what a run trained around a frozen trunk, prompts and heads, to a file of its own; or, for "
+        "peft.PeftModel.from_pretrained, a folder for each task (learned prompts) or one folder (LoRA).",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("action", choices=["export"], help="export: write the file")
+    parser.add_argument("action", choices=["export"], help="export: write it")
     parser.add_argument("model", metavar="MODEL", help="as of `mtl predict`: a run id, a checkpoint, a model")
-    parser.add_argument("--output", type=Path, default=Path(NAME), metavar="FILE", help="default: %(default)s")
+    parser.add_argument("--format", choices=list(NAMES), default="mtl", help="default: %(default)s")
+    parser.add_argument(
+        "--output", type=Path, metavar="PATH", help=f"a file {NAMES['mtl']} or, for peft, a folder {NAMES['peft']}"
+    )
     parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the file."""
+    """Write the file or the folders."""
+    from mtl.cli import peft_folder, prompt_file
     from mtl.cli.predict import find, load_model
-    from mtl.cli.prompt_file import write
 
-    if args.output.suffix != ".safetensors":
-        raise MtlError(f"output should end in .safetensors. Found '{args.output}'")
+    output: Path = args.output or Path(NAMES[args.format])
+    if (output.suffix == ".safetensors") != (args.format == "mtl"):
+        wanted = "end in .safetensors" if args.format == "mtl" else "be a folder for --format peft"
+        raise MtlError(f"output should {wanted}. Found '{output}'")
     parts = load_model(find(args.model, args.uri))
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    write(args.output, parts.model, parts.payload)
-    print(f"{args.output}: {args.output.stat().st_size / 1024:.1f} KiB")
+    if args.format == "peft":
+        for folder in peft_folder.write(output, parts.model, parts.tasks, parts.payload["config"]):
+            size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+            print(f"{folder}: {size / 1024:.1f} KiB")
+        return 0
+    output.parent.mkdir(parents=True, exist_ok=True)
+    prompt_file.write(output, parts.model, parts.payload)
+    print(f"{output}: {output.stat().st_size / 1024:.1f} KiB")
     return 0

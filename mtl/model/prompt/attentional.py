@@ -65,8 +65,10 @@ class Attentional(Inserted):
         """P_t."""
         return nn.ParameterDict({"vectors": start.vectors(init, places)})
 
-    def vectors(self, row: str, read: Read) -> Tensor:
+    def vectors(self, row: str, read: Read | None) -> Tensor:
         """Of each input its own, u x P x E."""
+        if read is None:
+            raise MtlError("prompt attentional is another one for each text: a table of vectors can't hold it")
         own, sources = self.get_parameter(f"rows.{row}.vectors"), self.get_parameter("common.sources.vectors")
         known_KPE = torch.cat((sources, own[None]))
         seen_uE = self.common["look"](pooling.maximum(read.embedded[read.at], read.batch.lengths[read.at]))

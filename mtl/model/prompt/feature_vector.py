@@ -82,8 +82,10 @@ class FeatureVector(Inserted):
         nn.init.zeros_(last.weight)
         return nn.ModuleDict({"bias": nn.ParameterDict({"vectors": vectors}), "maps": nn.Sequential(*first, last)})
 
-    def vectors(self, row: str, read: Read) -> Tensor:
+    def vectors(self, row: str, read: Read | None) -> Tensor:
         """Of each input its own, u x P x E."""
+        if read is None:
+            raise MtlError("prompt feature_vector is another one for each text: a table of vectors can't hold it")
         bias = self.get_parameter(f"rows.{row}.bias.vectors")
         if self.numbers is None:
             phi = pooling.mean(read.embedded[read.at], read.batch.lengths[read.at]).detach()

@@ -56,8 +56,13 @@ class Inserted(Learned):
         self.slot = slot
 
     @abstractmethod
-    def vectors(self, row: str, read: Read) -> Tensor:
-        """P x E, or u x P x E where the prompt depends on the input."""
+    def vectors(self, row: str, read: Read | None) -> Tensor:
+        """P x E, or u x P x E where the prompt depends on the input.
+
+        Args:
+            row: of the table.
+            read: the inputs; `None`: none in particular, an MtlError where the prompt depends on them.
+        """
 
     def virtual(self, task: str) -> int:
         """The prompt takes as many places as it is long."""

@@ -57,7 +57,7 @@ class Multitask(Inserted):
         P, E = self.common["vectors"].shape
         return nn.ParameterDict({"u": torch.randn(P, self.rank) / self.rank**0.5, "v": torch.zeros(self.rank, E)})
 
-    def vectors(self, row: str, read: Read) -> Tensor:
+    def vectors(self, row: str, read: Read | None) -> Tensor:
         """P x E."""
         u, v = (self.get_parameter(f"rows.{row}.{name}") for name in "uv")
         return self.common["vectors"] * (1 + u @ v)

@@ -50,7 +50,7 @@ class Reparam(Inserted):
             }
         )
 
-    def vectors(self, row: str, read: Read) -> Tensor:
+    def vectors(self, row: str, read: Read | None) -> Tensor:
         """P x E."""
         first = self.get_parameter(f"rows.{row}.first.vectors")
         return first + self.get_submodule(f"rows.{row}.mlp")(first)

@@ -13,6 +13,6 @@ class Soft(Inserted):
         """P x E."""
         return nn.ParameterDict({"vectors": start.vectors(init, places)})
 
-    def vectors(self, row: str, read: Read) -> Tensor:
+    def vectors(self, row: str, read: Read | None) -> Tensor:
         """P x E."""
         return self.get_parameter(f"rows.{row}.vectors")
