@@ -11,6 +11,7 @@ import torch
 from mtl.cli.cached import cache_trunk
 from mtl.cli.checks import check_built, check_plan
 from mtl.cli.cloze import calibrate, make_cloze
+from mtl.cli.generation import generates, make_generation, spoken, spoken_rows
 from mtl.cli.identity import baseline_key, digest
 from mtl.cli.instantiate import instantiate
 from mtl.cli.length import make_budget, make_early_stop
@@ -111,10 +112,12 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         "prompt": prompt.state(),
     }
     kinds = {name: task.kind.name for name, task in tasks.items()}
+    judged = spoken(tasks, config)
+    announced = spoken_rows(announced, judged)
     brought = "".join(brought_keys(config))
     module = MultiTaskModule(
         cache_trunk(config, brought, make_model(config, tasks, vocabulary, prompt), announced),
-        tasks,
+        judged,
         make_weighting(config, kinds),
         make_optimizer(config),
         plan.steps,
@@ -218,8 +221,10 @@ def make_model(config: Config, tasks: Mapping[str, Task], vocabulary: Encoder, p
     table, seed = prompt if isinstance(prompt, Learned) else None, config["seed"]
     node = {field: value for field, value in config["trunk"].items() if field not in ("tokenizer", "cache")}
     head, kinds = config["head"], {name: task.kind for name, task in tasks.items()}
-    cloze = make_cloze(config, tasks, vocabulary, prompt) if "words" in head else None
-    if cloze is not None:
+    says = "words" in head
+    generation = make_generation(config, tasks, vocabulary, prompt) if generates(config) else None
+    cloze = make_cloze(config, tasks, vocabulary, prompt) if says and generation is None else None
+    if says:
         node["language_model"] = True
     with own_random(seed, "trunk") if table else contextlib.nullcontext():
         trunk = instantiate("trunk", node, vocabulary_size=len(vocabulary), per_token=reads_tokens(config))
@@ -227,7 +232,7 @@ def make_model(config: Config, tasks: Mapping[str, Task], vocabulary: Encoder, p
         table.make(trunk, tasks, vocabulary, seed)
     condition = config["weighting"].get("condition", 0)
     model = MultiTaskModel(
-        trunk, kinds, head.get("dropout", 0.0), condition, table, cloze, bias=head.get("bias", False)
+        trunk, kinds, head.get("dropout", 0.0), condition, table, cloze, head.get("bias", False), generation
     )
     for name, own in model.heads.items() if table else ():
         with own_random(seed, "head", name):

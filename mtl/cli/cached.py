@@ -78,6 +78,7 @@ def _check(config: Mapping[str, Any], model: MultiTaskModel) -> None:
     for part, what in {
         "prompt": "a learned prompt changes what the trunk reads",
         "cloze": "head=cloze adds words",
+        "generation": "head=generation adds words",
     }.items():
         if getattr(model, part, None) is not None:
             raise MtlError(f"trunk.cache should be false: {what}. Found {config['trunk']['cache']!r}")

@@ -70,13 +70,14 @@ def _check_trained(config: Config, module: MultiTaskModule) -> None:
     """Something should train, and what the tasks' words share with the embedding should be weighed with it."""
     if not any(parameter.requires_grad for parameter in module.model.parameters()):
         raise MtlError(
-            "nothing trains: the trunk is frozen and head=cloze says words; take trunk.tuning=lora, or head.bias=true"
+            "nothing trains: the trunk is frozen and says words; take trunk.tuning=lora, a learned prompt, or "
+            "head.bias=true of head=cloze"
         )
     each = config["optimizer"]["_target_"].endswith(".AdaTask")
     apart = each or module.weighting.needs_gramian or config["trainer"]["accumulate"] > 1
-    if module.model.cloze is not None and apart and config["trunk"].get("tuning") == "full":
+    if module.model.says_words and apart and config["trunk"].get("tuning") == "full":
         raise MtlError(
-            "head=cloze with trunk.tuning=full trains the embedding through the words too, which a weighting that "
+            "a head of words with trunk.tuning=full trains the embedding through the words too, which a weighting that "
             "takes gradients, optimizer=adatask and trainer.accumulate would not see; take trunk.tuning=lora"
         )
     if module.model.condition is not None and each:

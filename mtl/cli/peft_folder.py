@@ -113,6 +113,7 @@ def _write(
     heads = {
         f"{task.name}.{name.rpartition('.')[2]}": value
         for task in tasks
+        if task.name in model.heads
         for name, value in model.heads[task.name].state_dict().items()
     }
     text = config["prompt"].get("text", config["prompt"])

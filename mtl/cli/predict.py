@@ -161,6 +161,7 @@ def load_model(checkpoint: Path) -> Loaded:
 
     from mtl.cli import prompt_file
     from mtl.cli.build import make_model
+    from mtl.cli.generation import spoken
     from mtl.cli.instantiate import instantiate
     from mtl.data.encoder import encoder_from
     from mtl.data.task import Task
@@ -188,7 +189,7 @@ def load_model(checkpoint: Path) -> Loaded:
         model.load_state_dict(
             {name.removeprefix("model."): value for name, value in state["state_dict"].items() if name[:6] == "model."}
         )
-    return Loaded(model, tasks, prompt, vocabulary, kept)
+    return Loaded(model, spoken(tasks, kept["config"]), prompt, vocabulary, kept)
 
 
 def _plain(answer: Any) -> dict[str, Any]:
@@ -205,6 +206,8 @@ def _as_lines(text: str, answers: Mapping[str, Any], several: bool) -> str:
         said, sure = answer.value, answer.probability
         if isinstance(said, list):
             said = " ".join(map(str, said)) or "none of the labels"
+        elif said is None:
+            said = "(no label)"
         sure = f"  ({sure:.4f})" if isinstance(sure, float) else ""
         lines.append(f"{name}: {said}{sure}")
     return "\n".join(lines)

@@ -48,6 +48,7 @@ class PretrainedTokenizer:
         self.unknown: int | None = found.unk_token_id
         self.mask: int | None = found.mask_token_id
         self.mask_text: str | None = found.mask_token
+        self.stop: int | None = found.eos_token_id
         self.size: int = len(found)
         self.limit: int | None = longest_input(folder)
         self.start, self.end = self._ends()
@@ -66,6 +67,10 @@ class PretrainedTokenizer:
         self._tokenizer.encode_special_tokens = True
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         return np.array(ids or [self.padding if self.unknown is None else self.unknown], dtype=np.int32)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids; special tokens by their names."""
+        return self._tokenizer.decode(list(ids), skip_special_tokens=False)
 
     def encode_prompt(self, text: str) -> np.ndarray:
         """The ids of a prompt's words; special tokens are known by their names, the mask as `{mask}` (int32)."""

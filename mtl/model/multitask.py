@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable, Mapping
 
+import torch
 from torch import Tensor, nn
 
 from mtl.data.batch import Batch
 from mtl.data.kinds import Kind
 from mtl.model.base import Trunk
 from mtl.model.cloze.cloze import Cloze, ClozeHead
+from mtl.model.cloze.generation import Generation
 from mtl.model.conditioned import Conditioned
 from mtl.model.prompt.base import Learned
 
 
 class MultiTaskModel(nn.Module):
-    """The shared trunk and a head for each task: linear, or the words that the trunk's own language model says.
+    """The shared trunk and a head for each task: linear, or words that the trunk's own language model says.
 
     Args:
         trunk: shared by all tasks.
@@ -23,6 +25,7 @@ class MultiTaskModel(nn.Module):
         prompt: the table of learned prompts, made; `None`: the text says all.
         cloze: label words in place of linear heads; the trunk then has an `answer`.
         bias: whether a cloze head learns a number for each label.
+        generation: the trunk says the answers, and there are no heads; it then has an `answer`, and kinds are `Spoken`.
     """
 
     def __init__(
@@ -34,24 +37,31 @@ class MultiTaskModel(nn.Module):
         prompt: Learned | None = None,
         cloze: Cloze | None = None,
         bias: bool = False,
+        generation: Generation | None = None,
     ) -> None:
         super().__init__()
-        self.trunk, self.prompt, self.cloze = trunk, prompt, cloze
+        self.trunk, self.prompt, self.cloze, self.generation = trunk, prompt, cloze, generation
         self.per_token = {name: kind.per_token for name, kind in kinds.items()}
-        self.reads_tokens = any(self.per_token.values()) or cloze is not None
+        self.reads_tokens = any(self.per_token.values()) or self.says_words
         self.heads = nn.ModuleDict(
             {
                 name: nn.Sequential(nn.Dropout(dropout), nn.Linear(trunk.width, kind.num_outputs))
                 if cloze is None
                 else ClozeHead(cloze.plans[name], bias)
-                for name, kind in kinds.items()
+                for name, kind in ({} if generation else kinds).items()
             }
         )
         self.condition = Conditioned(len(kinds), condition, trunk.width) if condition else None
 
+    @property
+    def says_words(self) -> bool:
+        """Whether the trunk's own language model answers."""
+        return self.cloze is not None or self.generation is not None
+
     def asked(self, batch: Batch) -> Batch:
-        """The batch as `features` and `outputs` take it: with what the label words of a cloze head need."""
-        return batch if self.cloze is None else self.cloze.expand(batch)
+        """The batch as `features` and `outputs` take it: with what label words need, or with the right answers."""
+        words = self.cloze or self.generation
+        return batch if words is None else words.expand(batch)
 
     def shared(self) -> dict[str, nn.Parameter]:
         """The parameters of trunk and learned prompts, by name."""
@@ -72,6 +82,9 @@ class MultiTaskModel(nn.Module):
         if self.cloze is not None:
             read = {name: self.cloze.read(name, batch, features) for name in batch.tasks}
             return {name: self.heads[name](self.trunk.answer(hidden)) for name, hidden in read.items()}
+        if self.generation is not None:
+            score = self.generation.score
+            return {name: score(name, batch, features, self.trunk.answer) for name in batch.tasks}
         texts = None if self.reads_tokens else features
         outputs = {}
         for name, rows in batch.tasks.items():
@@ -86,3 +99,16 @@ class MultiTaskModel(nn.Module):
         """Outputs of each task of the batch: R x C, or R x L x C for one a token."""
         batch = self.asked(batch)
         return self.outputs(batch, self.features(batch))
+
+    def answers(self, batch: Batch) -> dict[str, Tensor]:
+        """What a kind makes answers of, without looking at targets: the outputs, or what is generated."""
+        if self.generation is None:
+            return self(batch)
+        return {name: self.generation.say(name, batch, self.trunk, self.features) for name in batch.tasks}
+
+    def evaluated(self, batch: Batch) -> dict[str, Tensor]:
+        """What a kind takes a loss and metrics of: the outputs, behind what is generated."""
+        outputs = self(batch)
+        if self.generation is None:
+            return outputs
+        return {name: torch.cat((said, outputs[name]), dim=1) for name, said in self.answers(batch).items()}

@@ -44,7 +44,7 @@ class Evaluation:
                 model.condition.tell(torch.tensor(ray))
                 self._take_losses(batch, model(batch), losses)
             model.condition.tell(None)
-        outputs = model(batch)
+        outputs = model.evaluated(batch)
         self._take_losses(batch, outputs, self._losses[split])
         for name, rows in batch.tasks.items():
             self._scores[split][name].update(outputs[name], rows.targets)

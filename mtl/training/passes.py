@@ -98,7 +98,7 @@ def through_heads(
 
 def trained(model: MultiTaskModel, name: str) -> list[Tensor]:
     """The parameters of a task's head that train."""
-    return [parameter for parameter in model.heads[name].parameters() if parameter.requires_grad]
+    return [p for p in model.heads[name].parameters() if p.requires_grad] if name in model.heads else []
 
 
 def cheaper_apart(batch: Batch) -> bool:

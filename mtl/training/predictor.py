@@ -69,7 +69,7 @@ class Predictor:
         tokens = [text.split() if words or len(text.split()) > 1 else list(text.strip()) for text in texts]
         asked = tokens if task.kind.per_token else None
         inputs = announced(self.prompt, task, texts, asked, self.vocabulary, self.max_length)
-        outputs = self.model(Batch.of(inputs, task.name))[task.name]
+        outputs = self.model.answers(Batch.of(inputs, task.name))[task.name]
         if inputs.first is None:
             return [task.kind.answer(output) for output in outputs]
         return [task.kind.answer(output[inputs.text_at[row] + inputs.first[row]]) for row, output in enumerate(outputs)]
@@ -82,7 +82,8 @@ def tidy(texts: Sequence[str], answers: Sequence[Mapping[str, Answer]]) -> "pd.D
     """One line for each text and task: `row` (of the text, from 0), `text`, `task`, `answer`, `probability`,
     `probabilities`.
 
-    `answer` is text: the label, the number in its own unit, or a JSON list of tags (one a token) or labels.
+    `answer` is text: the label, the number in its own unit, or a JSON list of tags (one a token) or labels; nothing
+    where a language model said no label.
     `probability` is that of a single label; `probabilities` is a JSON list beside a list of tags or labels.
     """
     import pandas as pd
@@ -99,4 +100,4 @@ def _written(answer: Answer) -> tuple[str, float | None, str | None]:
     sure: Any = answer.probability
     if isinstance(answer.value, list):
         return json.dumps(answer.value, ensure_ascii=False), None, json.dumps(sure)
-    return str(answer.value), sure, None
+    return "" if answer.value is None else str(answer.value), sure, None

@@ -46,7 +46,7 @@ def test_a_cloze_head_trains_by_lora_and_answers_again(mtl, folder, tiny_model, 
         ),
         (
             ("trunk=hf_encoder", "trunk.name=./bert", *MASKED, "trunk.tuning=full", "weighting=mgda"),
-            "head=cloze with trunk.tuning=full trains the embedding through the words too",
+            "a head of words with trunk.tuning=full trains the embedding through the words too",
         ),
     ],
 )

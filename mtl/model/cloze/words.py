@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtl.data.encoder import Encoder
-from mtl.data.kinds import Classification
+from mtl.data.kinds import Classification, MultiLabel
 from mtl.data.task import Task
 from mtl.data.text import CJK
 from mtl.data.tokenizer import MASK, PretrainedTokenizer
@@ -15,7 +15,7 @@ Word = tuple[int, ...]
 
 
 def label_words(
-    task: Task, given: Mapping[str, Any] | None, encoder: Encoder, prompt: Prompt, causal: bool
+    task: Task, given: Mapping[str, Any] | None, encoder: Encoder, prompt: Prompt, causal: bool, head: str = "cloze"
 ) -> list[list[Word]]:
     """For each label of the task the ids of each of its words, as they would stand in the text.
 
@@ -25,15 +25,15 @@ def label_words(
         encoder: the trunk's own tokenizer.
         prompt: fitted; with a masked language model it has to say where the mask stands.
         causal: whether a word follows the announced text, or stands at the mask.
+        head: which asks: `cloze`, or `generation`, which can say several labels.
 
     Raises:
         MtlError: the task has no labels, a word is empty or unknown to the tokenizer, two labels have the same word,
             or the prompt has no mask.
     """
-    if not isinstance(task.kind, Classification):
-        raise MtlError(f"head=cloze answers classification tasks. Task {task.name} is {task.kind.name}")
+    check_kind(task, head)
     if not isinstance(encoder, PretrainedTokenizer):
-        raise MtlError("head=cloze needs a trunk with a language model: take trunk=hf_decoder or trunk=hf_encoder")
+        raise MtlError(f"head={head} needs a trunk with a language model: take trunk=hf_decoder or trunk=hf_encoder")
     context = _context(task, prompt, encoder, causal)
     labels = task.kind.labels
     if given is not None and set(map(str, given)) != set(labels):
@@ -54,6 +54,19 @@ def label_words(
                 )
             owner[ids] = label
     return found
+
+
+def check_kind(task: Task, head: str) -> None:
+    """MtlError where the head can't answer tasks of this kind in words."""
+    kinds = (Classification,) if head == "cloze" else (Classification, MultiLabel)
+    if not isinstance(task.kind, kinds):
+        allowed = " and ".join(kind.name for kind in kinds)
+        raise MtlError(f"head={head} answers {allowed} tasks. Task {task.name} is {task.kind.name}")
+
+
+def single_word(task: Task, word: Any, encoder: PretrainedTokenizer, prompt: Prompt) -> Word:
+    """The ids of a word that a decoder says where a task has no label; MtlError as of `label_words`."""
+    return _ids(task, "none", word, _context(task, prompt, encoder, True), encoder, True)
 
 
 def _context(task: Task, prompt: Prompt, encoder: PretrainedTokenizer, causal: bool) -> str:

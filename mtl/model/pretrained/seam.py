@@ -6,6 +6,7 @@ and every model takes alike. `tests/model/pretrained/test_seam.py` holds it to t
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,16 +76,39 @@ def _answering(model: Any, name: str) -> nn.Module:
     raise MtlError(f"how {name} answers with words is not known here. Found {type(model).__name__}")
 
 
+@dataclass
+class Memory:
+    """What a decoder has read: keys and values of each layer, and which of their places are there (U x P bools)."""
+
+    cache: Any = None
+    seen: Tensor | None = None
+
+
 def encode(
-    backbone: Any, causal: bool, embedded: Tensor, lengths: Tensor, positions: Tensor, prefix: Prefix | None
+    backbone: Any,
+    causal: bool,
+    embedded: Tensor,
+    lengths: Tensor,
+    positions: Tensor,
+    prefix: Prefix | None,
+    memory: Memory | None = None,
 ) -> Tensor:
-    """U x L x E embedded tokens, padded on the right, to U x L x D."""
+    """U x L x E embedded tokens, padded on the right, to U x L x D; `memory` is filled."""
     seen = torch.arange(embedded.shape[1], device=embedded.device) < lengths[:, None]
-    cache = None
     if prefix is not None:
         seen = torch.cat((seen.new_ones(len(seen), prefix[0][0].shape[2]), seen), dim=1)
-        cache = _cache(prefix, embedded)
+    cache = None if prefix is None and memory is None else _cache(prefix or (), embedded)
+    if memory is not None:
+        memory.cache, memory.seen = cache, seen
     return _run(backbone, causal, embedded, seen, positions, cache)
+
+
+def go_on(backbone: Any, embedded: Tensor, memory: Memory) -> Tensor:
+    """U x 1 x E, the next token of each row, to U x 1 x D; the memory then knows it too."""
+    assert memory.seen is not None
+    positions = memory.seen.sum(1, keepdim=True)
+    memory.seen = torch.cat((memory.seen, memory.seen.new_ones(len(memory.seen), 1)), dim=1)
+    return _run(backbone, True, embedded, memory.seen, positions, memory.cache)
 
 
 def prefill(backbone: Any, causal: bool, embedded: Tensor) -> Prefix:

@@ -1,6 +1,7 @@
 """A pretrained encoder or decoder as a trunk: frozen, tuned as a whole, or with LoRA (Hu et al. 2021)."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Generator, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -33,7 +34,7 @@ class Pretrained(Trunk):
         dtype: of the weights in memory; float32 where they are trained. Features are float32 always.
         gradient_checkpointing: less memory, more time.
         trust_remote_code: run the model's own Python files.
-        language_model: keep what the model answers with (`head=cloze`).
+        language_model: keep what the model answers with (`head=cloze`, `generation`).
         lora_rank: r.
         lora_alpha: the adapters' product is multiplied by alpha / r.
         lora_dropout: on what an adapter reads.
@@ -85,6 +86,7 @@ class Pretrained(Trunk):
             _add_adapters(self.backbone, self.name, lora_rank, lora_alpha, lora_dropout, lora_modules)
         if gradient_checkpointing:
             seam.recompute(self.backbone)
+        self._memory: seam.Memory | None = None
         self.register_state_dict_post_hook(_drop_untrained)
         self.register_load_state_dict_post_hook(_miss_only_trained)
         self.train()
@@ -133,7 +135,20 @@ class Pretrained(Trunk):
 
     def _run(self, embedded: Tensor, lengths: Tensor, positions: Tensor, prefix: seam.Prefix | None) -> Tensor:
         embedded = embedded.to(self.backbone.dtype)
-        return seam.encode(self.backbone, self.causal, embedded, lengths, positions, prefix).float()
+        return seam.encode(self.backbone, self.causal, embedded, lengths, positions, prefix, self._memory).float()
+
+    @contextlib.contextmanager
+    def remembering(self) -> Generator[seam.Memory, None, None]:
+        """What a decoder reads in here, in one go, `go_on` can go on from."""
+        self._memory = seam.Memory()
+        try:
+            yield self._memory
+        finally:
+            self._memory = None
+
+    def go_on(self, ids: Tensor, memory: seam.Memory) -> Tensor:
+        """The next token of each row (U ids) to its features, U x D."""
+        return seam.go_on(self.backbone, self.embed(ids[:, None]).to(self.backbone.dtype), memory)[:, 0].float()
 
     def prefill(self, ids: Tensor) -> seam.Prefix:
         """The keys and values of a text that stands alone (1 x P ids), as `encode` takes them."""
