@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from mtl.cli.cached import cache_trunk
-from mtl.cli.checks import check_built, check_plan
+from mtl.cli.checks import check_built, check_images, check_plan
 from mtl.cli.cloze import calibrate, make_cloze
 from mtl.cli.generation import generates, make_generation, spoken, spoken_rows
 from mtl.cli.identity import baseline_key, digest
@@ -154,7 +154,7 @@ def make_transform(config: Config, kinds: Mapping[str, str]) -> Transform | None
 
 
 def prepare(config: Config, specs: Mapping[str, TaskSpec], prompt: Prompt) -> Prepared:
-    """Labels, vocabulary (or the tokenizer that the trunk brings) and encoded inputs; the prompt is fitted.
+    """Labels, vocabulary (or what the trunk brings) and encoded inputs; the prompt is fitted.
 
     The last few stay in memory, since the jobs of a sweep that share tasks, prompt and `data` share them. They are
     found by that configuration and the keys of the rows: a file that changes is another source.
@@ -163,6 +163,7 @@ def prepare(config: Config, specs: Mapping[str, TaskSpec], prompt: Prompt) -> Pr
     key = digest([data, config["prompt"], tasks, config["trunk"].get("tokenizer"), brought_keys(config)])
     if key not in _prepared:
         loaded = {name: spec.load() for name, spec in specs.items()}
+        check_images(config, loaded)
         for rows in loaded.values():
             prompt.fit(rows.task, (rows.corpus.texts[row] for row in rows.rows["train"]))
         vocabulary = make_encoder(config, loaded, prompt)
@@ -176,7 +177,7 @@ def prepare(config: Config, specs: Mapping[str, TaskSpec], prompt: Prompt) -> Pr
 
 
 def make_encoder(config: Config, loaded: Mapping[str, LabelledRows], prompt: Prompt) -> Encoder:
-    """The tokenizer that the trunk brings, or else a vocabulary fitted on the training texts."""
+    """What the trunk brings, or else a vocabulary fitted on the training texts."""
     data = config["data"]
     if brought := config["trunk"].get("tokenizer"):
         encoder: Encoder = instantiate("trunk", brought)
@@ -197,7 +198,7 @@ def make_encoder(config: Config, loaded: Mapping[str, LabelledRows], prompt: Pro
 def brought_keys(config: Config) -> list[str]:
     """What is in the pretrained model that the trunk names: its digest, or nothing for a trunk from scratch."""
     node = config["trunk"].get("tokenizer")
-    if node is None:
+    if node is None or "name" not in node:
         return []
     return [model_digest(locate(node["name"], node.get("revision"), node.get("trust_remote_code", False)))]
 

@@ -6,6 +6,8 @@ from typing import Any, get_args
 
 from mtl.cli.length import make_budget
 from mtl.data.batch import Announced
+from mtl.data.pixels import is_image
+from mtl.data.task import LabelledRows
 from mtl.errors import MtlError, choices
 from mtl.prompts.base import Prompt
 from mtl.strategies.switching.plan import Plan
@@ -95,6 +97,13 @@ def check_built(
         raise MtlError(
             "switching: this rate learns from task gradients: take a weighting that needs them, such as mgda"
         )
+
+
+def check_images(config: Config, loaded: Mapping[str, LabelledRows]) -> None:
+    """Images want a trunk that reads them; it has a `height`. (Such a trunk refuses texts where it meets one.)"""
+    for name, rows in loaded.items():
+        if is_image(rows.corpus.texts[0]) and "height" not in config["trunk"]:
+            raise MtlError(f"task {name}: its rows are images, and this trunk reads texts; take trunk=lenet")
 
 
 def check_plan(plan: Plan) -> None:

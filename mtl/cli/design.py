@@ -66,11 +66,14 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     from mtl.cli.design_files import write_all, write_prompts
     from mtl.cli.tournament import Judge, Round
+    from mtl.data.pixels import is_image
     from mtl.design.analysis import describe, pairs
     from mtl.design.candidates import WORDED, candidates, controls
     from mtl.design.keywords import keywords
 
     config, loaded = load(asked.words)
+    if images := [name for name, rows in loaded.items() if is_image(rows.corpus.texts[0])]:
+        raise MtlError(f"design announces texts in words. Found images, in task {images[0]}")
     judge = Judge(loaded)
     judge.check()
     counts = count_all(loaded, args.least)

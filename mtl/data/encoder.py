@@ -1,4 +1,4 @@
-"""What turns text into ids: a vocabulary fitted on training texts, or the tokenizer that a pretrained trunk brings."""
+"""What turns text into ids: a vocabulary fitted on training texts, or what the trunk brings: a tokenizer, or pixels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -33,6 +33,10 @@ class Encoder(Protocol):
     def limit(self) -> int | None:
         """Longest input that the trunk can read, in tokens; `None` where it doesn't say."""
 
+    @property
+    def length(self) -> int | None:
+        """Places of every input where all have as many: they are never cut, and no prompt stands beside them."""
+
     def __len__(self) -> int:
         """How many ids there are."""
 
@@ -54,7 +58,10 @@ class Encoder(Protocol):
 
 def encoder_from(state: Mapping[str, Any]) -> Encoder:
     """The encoder that `state` came from; MtlError if the pretrained model it names is gone or another one now."""
+    from mtl.data.pixels import Pixels
     from mtl.data.tokenizer import PretrainedTokenizer
     from mtl.data.vocabulary import Vocabulary
 
+    if "pixels" in state:
+        return Pixels(*state["pixels"])
     return PretrainedTokenizer.from_state(state) if "pretrained" in state else Vocabulary.from_state(state)

@@ -47,11 +47,16 @@ class Inputs:
         max_length: int,
         virtual: int = 0,
     ) -> "Inputs":
-        """Encode all rows. Truncation cuts the text, never what announces it; `virtual` places are kept free."""
+        """Encode all rows. Truncation cuts the text, never what announces it; `virtual` places are kept free.
+
+        MtlError where no room for a text is left, or where the inputs are images and the prompt says something.
+        """
         words: dict[str, np.ndarray] = {"": np.zeros(0, np.int32)}
         rows, text_at, text_to, first, truncated = [], [], [], [], 0
         for row, text in enumerate(texts):
             said, follows = announce(text)
+            if encoder.length is not None and (said or follows or virtual):
+                raise MtlError("prompt: an image has no place for words or learned vectors; take prompt=none")
             said, read = encoder.border(said, text)
             for part in (said, follows):
                 if part not in words:
@@ -64,7 +69,7 @@ class Inputs:
                 space = read[: len(read) - len(text)]
                 ids, firsts = encoder.encode_tokens([space + tokens[row][0], *tokens[row][1:]])
             taken = len(before) + len(after) + virtual
-            room = max_length - taken
+            room = max_length - taken if encoder.length is None else encoder.length
             if room < 1:
                 raise MtlError(
                     f"max_length should leave room for a text after the prompt's {taken} tokens. Found {max_length}"

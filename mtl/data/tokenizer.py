@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class PretrainedTokenizer:
         trust_remote_code: run the model's own Python files.
         unit: what a token is where a tagging task is asked about a plain text.
     """
+
+    length: ClassVar[int | None] = None
 
     def __init__(
         self,

@@ -37,6 +37,7 @@ class Vocabulary:
     start: ClassVar[np.ndarray] = np.zeros(0, np.int32)
     end: ClassVar[np.ndarray] = np.zeros(0, np.int32)
     limit: ClassVar[int | None] = None
+    length: ClassVar[int | None] = None
     _index: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

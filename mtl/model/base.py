@@ -73,6 +73,10 @@ class Trunk(nn.Module):
         """A frozen trunk stays in evaluation."""
         return super().train(mode and not self.frozen)
 
+    def uses(self, module: nn.Module) -> float:
+        """How often a module's weights are used for each place that is read (for the estimate of FLOPs)."""
+        return 1.0
+
     def last_layer(self) -> list[nn.Module]:
         """The modules of the last layer, where GradNorm and `gradients=last_layer` compare gradients: the last module
         with parameters, unless a subclass knows better.

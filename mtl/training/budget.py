@@ -37,9 +37,11 @@ def flops_per_place(trunk: Trunk) -> int:
     gradient of the inputs and for that of the weights (Kaplan et al. 2020, section 2.1, C = 6 N D). N leaves out
     embeddings, as there, and heads; attention's products with the length, and the further backward passes of weightings
     that take each task's gradient, are not counted. `torch.utils.flop_counter` finds nothing in torch's LSTM.
+    Where a trunk's weights are not used once a place, it says how often (`uses`).
     """
-    weights = [p for m in trunk.modules() if not isinstance(m, nn.Embedding) for p in m.parameters(recurse=False)]
-    return sum((6 if weight.requires_grad else 2) * weight.numel() for weight in weights)
+    modules = [module for module in trunk.modules() if not isinstance(module, nn.Embedding)]
+    weights = [(weight, trunk.uses(module)) for module in modules for weight in module.parameters(recurse=False)]
+    return round(sum((6 if weight.requires_grad else 2) * weight.numel() * uses for weight, uses in weights))
 
 
 class Meter(Callback):
