@@ -25,10 +25,12 @@ def train(overrides: Sequence[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from mtl.cli.comments import commented
     from mtl.cli.sweep import NoParentError, closing
 
     full = os.environ.get("HYDRA_FULL_ERROR")
-    with with_files(overrides) as words, closing():
+    shown = commented() if {"--help", "-h"} & set(overrides) else contextlib.nullcontext()
+    with with_files(overrides) as words, closing(), shown:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # we show errors ourselves, in one line
         sys.argv = ["mtl train", *words]
         GlobalHydra.instance().clear()

@@ -4,8 +4,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mtl.cli.conf import conf_dir, options, with_files
+from mtl.cli.describe import flat
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,6 +31,21 @@ def test_train_help_lists_the_options_of_every_group(mtl):
     for group in (path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra"):
         (line,) = [line for line in done.out.splitlines() if line.startswith(f"{group}: ")]
         assert line == f"{group}: {', '.join(options(group))}"
+
+
+def test_train_help_says_what_each_value_means(mtl):
+    done = mtl("train", "--help", "steps=7", "budget.tokens=9")
+    lines = [line.strip() for line in done.out.splitlines()]
+    told = [line.strip() for line in (conf_dir() / "config.yaml").read_text().split("\nhydra:")[0].splitlines()]
+    values = yaml.safe_load((conf_dir() / "config.yaml").read_text())
+    kept = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
+    for field in flat(kept):
+        key = field.rpartition(".")[2]
+        (comment,) = [line.partition(" # ")[2] for line in told if line.startswith(f"{key}:")]
+        assert comment, field
+        value = {"steps": "7", "tokens": "9", "seed": "0", "selection": "last"}.get(key, "")
+        assert [line for line in lines if line.startswith(f"{key}: {value}") and line.endswith(f" # {comment}")], field
+    assert "  rows: 0" in done.out.splitlines()  # of the probe: another field of the same name
 
 
 def test_an_option_may_be_a_file_anywhere(tmp_path):
