@@ -159,13 +159,14 @@ def load(words: Sequence[str]) -> "tuple[dict[str, Any], dict[str, LabelledRows]
     from mtl.cli.build import make_specs
     from mtl.cli.checks import check
     from mtl.cli.conf import conf_dir, with_files
+    from mtl.cli.elsewhere import elsewhere
 
     GlobalHydra.instance().clear()
     try:
         with with_files(words) as found, initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
             config: Any = OmegaConf.to_container(compose("config", found), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise MtlError(" ".join(str(error).split())) from error
+        raise MtlError(elsewhere(str(error), words) or " ".join(str(error).split())) from error
     check(config)
     specs = make_specs(config)
     for name, spec in specs.items():

@@ -26,6 +26,7 @@ def train(overrides: Sequence[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from mtl.cli.comments import commented
+    from mtl.cli.elsewhere import elsewhere
     from mtl.cli.sweep import NoParentError, closing
 
     full = os.environ.get("HYDRA_FULL_ERROR")
@@ -39,6 +40,8 @@ def train(overrides: Sequence[str]) -> int:
         except (HydraException, OmegaConfBaseException) as error:
             if full:
                 raise
+            if said := elsewhere(str(error), words):
+                raise MtlError(said) from error
             cause = f": {error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
             raise MtlError(_lines(f"{error}{cause}")) from error
         except NoParentError as stop:
