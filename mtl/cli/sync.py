@@ -7,6 +7,20 @@ from pathlib import Path
 from mtl.errors import MtlError
 
 USUAL = ("outputs", "multirun")
+DESCRIPTION = f"""Bring to the store (MLflow's database or server) what it has not taken yet.
+
+A run writes all that it records line by line into a spool, the file spool.jsonl in its
+folder under {" or ".join(USUAL)}, and delivers from there while it trains. Where the store was
+away when the run ended, the rest waits in the spool, and this command delivers it: each
+point arrives once, however often it is called. A spool that is delivered to its end is
+removed; what the store refuses stays, as spool.refused.jsonl. Runs that are training
+deliver themselves."""
+EXAMPLE = """examples:
+  mtl sync                                             # all that waits in this folder
+  mtl sync outputs/2026-01-31                          # the runs of a day
+  mtl sync multirun --uri http://127.0.0.1:5000        # to another store
+
+The exit code is 1 where something still waits or was refused."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
@@ -14,7 +28,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "sync",
         help="deliver what runs recorded while the store was away",
-        description="Each point arrives once, however often it is called. Runs that are training deliver themselves.",
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "folders",
