@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mtl.cli import parents
 from mtl.errors import MtlError, choices
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Load the model of a run and answer for each text: label and probability, value, or tags.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[parents.store()],
     )
     parser.add_argument(
         "model",
@@ -54,7 +56,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="FILE",
         help="write a table of a line for each text and task (.csv or .parquet), or one JSON object a text (.jsonl)",
     )
-    parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
     return parser
 
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from mtl.cli import parents
 from mtl.errors import MtlError
 
 NAMES = {"mtl": "prompt.safetensors", "peft": "peft"}
@@ -22,6 +23,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "peft.PeftModel.from_pretrained, a folder for each task (learned prompts) or one folder (LoRA).",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[parents.store()],
     )
     parser.add_argument("action", choices=["export"], help="export: write it")
     parser.add_argument("model", metavar="MODEL", help="as of `mtl predict`: a run id, a checkpoint, a model")
@@ -29,7 +31,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--output", type=Path, metavar="PATH", help=f"a file {NAMES['mtl']} or, for peft, a folder {NAMES['peft']}"
     )
-    parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
     return parser
 
 

@@ -2,6 +2,8 @@
 
 import argparse
 
+from mtl.cli import parents
+
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     """Say what the subcommand takes."""
@@ -10,10 +12,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="enter a run's model in MLflow's registry",
         description="Make a run's model the next version of a registered model; a run that is one already stays it.",
         epilog="Example: mtl register RUN_ID reviews && mtl predict models:/reviews/1 TEXT",
+        parents=[parents.store()],
     )
     parser.add_argument("run_id", metavar="RUN_ID", help="run id (its first letters are enough)")
     parser.add_argument("name", metavar="NAME", help="of the registered model")
-    parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
     return parser
 
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from mtl.cli import parents
 from mtl.errors import MtlError
 
 EPILOG = """examples:
@@ -21,13 +22,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "that was trained with probe=switching. The page is written here and attached to the run.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[parents.store()],
     )
     parser.add_argument("run", metavar="RUN", help="run id (its first letters are enough) or the name of a run")
     parser.add_argument(
         "--output", dest="out", type=Path, help="file to write (default: switches-RUN.html in this folder)"
     )
     parser.add_argument("--no-record", action="store_true", help="don't attach the page to the run")
-    parser.add_argument("--uri", help="of the record (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
     return parser
 
 

@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from mtl.cli import parents
+
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     """Say what the subcommand takes."""
@@ -10,8 +12,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "ui",
         help="open MLflow on the store that the runs went to",
         description="Serve MLflow's pages at http://HOST:PORT until Ctrl-C. No password: keep it on this machine.",
+        parents=[parents.store()],
     )
-    parser.add_argument("--uri", help="the store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)")
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at (default: %(default)s)")
     parser.add_argument("--port", default=5000, type=int, help="port to serve at (default: %(default)s)")
     return parser
