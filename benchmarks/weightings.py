@@ -258,7 +258,7 @@ def make_arms(work: Work, names: Sequence[str], wheres: Sequence[Where]) -> tupl
             except (ImportError, AttributeError) as error:
                 skipped[f"TorchJD's {THEIRS[name]}"] = str(error)
     if not find_spec("torchjd"):
-        skipped["TorchJD"] = "not installed (`pip install mtl[torchjd]`)"
+        skipped["TorchJD"] = "not installed (`pip install '.[torchjd]'`)"
     skipped["LibMTL"] = "no arm is written for it: it is not on the package index"
     return arms, skipped
 

@@ -1,4 +1,4 @@
-"""Every aggregator of TorchJD (Rey and Quinton), an optional package: `pip install mtl[torchjd]`."""
+"""Every aggregator of TorchJD (Rey and Quinton), an optional package: `pip install '.[torchjd]'`."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +47,7 @@ class TorchJD(Weighting):
         try:
             from torchjd import aggregation
         except ImportError as error:
-            raise ImportError("TorchJD is not installed: pip install mtl[torchjd]") from error
+            raise ImportError("TorchJD is not installed: pip install 'mtl[torchjd]'") from error
         bases = (aggregation.Aggregator, aggregation.WeightedAggregator, aggregation.GramianWeightedAggregator)
         classes = {name: getattr(aggregation, name) for name in aggregation.__all__}
         known = {

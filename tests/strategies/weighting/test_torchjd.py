@@ -33,7 +33,7 @@ def test_says_how_to_install_it(monkeypatch):
         return plain(name, *rest, **named)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"TorchJD is not installed: pip install mtl\[torchjd\]"):
+    with pytest.raises(ImportError, match=r"TorchJD is not installed: pip install 'mtl\[torchjd\]'"):
         TorchJD(THREE)
 
 
