@@ -95,6 +95,8 @@ class MultiTaskModule(pl.LightningModule):
         """Tasks and Gramian of the last step, where the weighting took one."""
         self.told: Signals | None = None
         """What the weighting was told in the last step."""
+        self._left_out: list[torch.nn.Parameter] = []
+        """What belongs to tasks of the last step that were left out of it."""
         self._per_task: PerTask | None = None
         """Where the optimiser takes the gradients of the tasks."""
         self._random: tuple[Tensor, list[Tensor] | None] | None = None
@@ -134,11 +136,17 @@ class MultiTaskModule(pl.LightningModule):
         names = list(self.tasks)
         kept = [names[place] for place in told.tasks.tolist()]
         self._count_skipped(parts.rows.keys() - kept)
+        self._left_out = self.model.idle(kept) if len(kept) < len(parts.rows) else []
         plain = told.losses if told.plain is None else told.plain
         self.steplog.add({name: parts.rows[name] for name in kept}, plain, weights_K.detach())
         if told.gramian is not None:
             self.gramian = (kept, told.gramian)
         return total
+
+    def on_after_backward(self) -> None:
+        """No gradient for the prompt of a task that was left out: one of zero would let momentum and decay move it."""
+        for parameter in self._left_out:
+            parameter.grad = None
 
     def _weigh_losses(self, batch: Batch, losses: Mapping[str, Loss]) -> tuple[Signals, Tensor, Tensor] | None:
         """Signals, weights and total loss of a weighting that needs no gradients."""

@@ -141,6 +141,32 @@ def test_gradient_methods_leave_an_absent_tasks_rows_without_a_gradient(made, ro
         assert (parameter.grad is None) == (name in model.prompt.idle(["mood", "tags"]))
 
 
+@pytest.mark.parametrize(("weighting", "where"), [(Equal, "shared"), (MGDA, "shared"), (MGDA, "prompt")])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_rows_of_a_task_that_on_nan_leaves_out_stay_where_they_are(made, rows, weighting, where, accumulate):
+    model, tasks = made(Soft(NoPrompt(), LENGTHS))
+    kinds = {name: task.labelled.task for name, task in tasks.items()}
+    made_of = weighting(dict.fromkeys(tasks, "")), partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1)
+    module = MultiTaskModule(model, kinds, *made_of, 10, {}, where, on_nan="skip", accumulate=accumulate)
+    module._trainer = SimpleNamespace(train_dataloader=None, global_step=0)
+    optimizer = module.configure_optimizers()
+    _, batch = rows(tasks, {"mood": 4, "stars": 4})
+
+    def step():
+        before = {name: value.detach().clone() for name, value in model.prompt.named_parameters()}
+        optimizer.zero_grad()
+        module.training_step(batch, 0).backward()
+        module.on_after_backward()
+        optimizer.step()
+        return {name for name, value in model.prompt.named_parameters() if not torch.equal(before[name], value)}
+
+    assert step() == {"rows.mood.vectors", "rows.stars.vectors"}  # there is momentum now
+    batch.tasks["stars"].targets[0] = torch.nan
+    assert step() == {"rows.mood.vectors"}
+    batch.tasks["stars"].targets[0] = 0
+    assert step() == {"rows.mood.vectors", "rows.stars.vectors"}
+
+
 def test_gramians_at_the_prompt_are_those_of_a_loop(made, rows):
     model, tasks = made(Soft(NoPrompt(), 3, shared=True))
     kinds = {name: task.labelled.task for name, task in tasks.items()}
