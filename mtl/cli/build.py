@@ -132,7 +132,7 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         calibrate(module.model, tasks, vocabulary, prompt)
     check_built(config, module, announced, prompt, plan)
     keys = {name: baseline_key(config, name, reads_tokens(config), specs[name].source.key + brought) for name in tasks}
-    loader = StepLoader(announced, plan, config["seed"])
+    loader = StepLoader(announced, plan, config["seed"], reads=module.model.places)
     meter = Meter(loader, budget, module.model.trunk)
     stop = make_early_stop(config, plan)
     return Run(announced, prompt, vocabulary, plan, module, loader, meter, stop, keys)

@@ -63,6 +63,11 @@ class MultiTaskModel(nn.Module):
         words = self.cloze or self.generation
         return batch if words is None else words.expand(batch)
 
+    def places(self, batch: Batch) -> int:
+        """Places that the trunk computes for a batch: padding, label words and prompts among the tokens included."""
+        U, L = self.asked(batch).ids.shape
+        return U * (L + (0 if self.prompt is None else max(map(self.prompt.computed, batch.tasks))))
+
     def shared(self) -> dict[str, nn.Parameter]:
         """The parameters of trunk and learned prompts, by name."""
         return {name: p for name, p in self.named_parameters() if name.startswith(("trunk.", "prompt."))}

@@ -31,7 +31,7 @@ class Budget:
 
 
 def flops_per_place(trunk: Trunk) -> int:
-    """FLOPs of a training step for each token, padding included, that the trunk reads: an estimate.
+    """FLOPs of a training step for each place that the trunk reads (token, padding, prompt, label word): an estimate.
 
     6 for each trained weight and 2 for each frozen one: a multiplication and an addition forward, and as many for the
     gradient of the inputs and for that of the weights (Kaplan et al. 2020, section 2.1, C = 6 N D). N leaves out

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,20 @@ class StepLoader:
         seed: of the order of rows. Tasks with the same rows have the same order.
         rank: of this process among `world` that share each step's rows: each takes every `world`-th row of each task.
         world: how many processes there are. A trainer sets both.
+        reads: places that the trunk computes for a batch; by default those that stand in it.
     """
 
-    def __init__(self, tasks: Mapping[str, Announced], plan: Plan, seed: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        tasks: Mapping[str, Announced],
+        plan: Plan,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        reads: Callable[[Batch], int] = lambda batch: batch.ids.numel(),
+    ) -> None:
         self.tasks, self.plan, self.steps = tasks, plan, ENDLESS if plan.steps is None else plan.steps
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.reads = rank, world, reads
         self.streams = {
             name: RowStream(task.labelled.rows["train"], task.inputs.lengths, plan.batch_size, seed)
             for name, task in tasks.items()
@@ -39,7 +48,7 @@ class StepLoader:
             unit: Counter(dict.fromkeys(tasks, 0)) for unit in ("steps", "rows", "tokens", "places")
         }
         """Steps that each task took part in, its rows, its tokens without padding, and its part (by tokens) of the
-        places of all batches: what the trunk reads, padding included."""
+        places that the trunk reads, padding included."""
         self.tokens: Mapping[str, int] = {}
         """Of each task in the last step."""
         self.asked = 0.0
@@ -64,7 +73,7 @@ class StepLoader:
             mine = {name: self._mine(found) for name, found in rows.items()}
             batch = collate({name: found for name, found in mine.items() if len(found)}, self.tasks)
             self.step += 1
-            self._count(rows, batch.ids.numel() * self.world)
+            self._count(rows, self.reads(batch) * self.world)
             yield batch
 
     @property

@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from mtl.data.batch import Batch, TaskRows
+from mtl.data.kinds import Classification
+from mtl.model.cloze.cloze import Cloze
 from mtl.model.lstm import LSTM
+from mtl.model.multitask import MultiTaskModel
+from mtl.model.prompt.soft import Soft
+from mtl.prompts.none import NoPrompt
 from mtl.strategies.switching.composition.grouped import Grouped
 from mtl.strategies.switching.composition.homogeneous import Homogeneous
 from mtl.strategies.switching.composition.mixed import Mixed
@@ -62,6 +68,31 @@ def test_flops_are_six_a_trained_and_two_a_frozen_weight_without_embeddings():
     for weight in trunk.parameters():
         weight.requires_grad_(False)
     assert flops_per_place(trunk) == 2 * weights
+
+
+def test_flops_count_the_places_of_a_prompt_among_the_tokens(four_kinds, announced):
+    prompt = Soft(NoPrompt(), {"mood": 2, "stars": 5, "topics": 1, "tags": 3})
+    tasks, vocabulary = announced(four_kinds(), prompt)
+    trunk = LSTM(len(vocabulary), per_token=True, units=4, embedding=4)
+    prompt.make(trunk, {name: task.labelled.task for name, task in tasks.items()}, vocabulary, 0)
+    model = MultiTaskModel(trunk, {name: task.labelled.task.kind for name, task in tasks.items()}, prompt=prompt)
+    sizes = {name: len(task.labelled.rows["train"]) for name, task in tasks.items()}
+    steps = Plan(sizes, 4, 9, 0, Homogeneous, Shuffled, Uniform, 9)
+    loader = StepLoader(tasks, steps, 0, reads=model.places)
+    meter, places = Meter(loader, Budget("steps", 9), trunk), dict.fromkeys(tasks, 0)
+    for batch in loader:
+        ((name, share),) = batch.tasks.items()
+        places[name] += len(share.targets) * (int(batch.lengths.max()) + prompt.length[name])
+    weights = 2 * (4 * 2 * (4 + 2) + 2 * 4 * 2)  # two directions of 2 units: four gates, torch's two biases
+    assert meter.by_task()["flops"] == {name: 6 * weights * count for name, count in places.items()}
+
+
+def test_places_count_each_input_that_the_words_of_a_label_make():
+    cloze = Cloze({"mood": [[(5,), (6, 7)], [(8,)]]}, mask=1, end=1)  # inputs with one mask, and with two
+    model = MultiTaskModel(LSTM(10, True, units=4, embedding=4), {"mood": Classification(["a", "b"])}, cloze=cloze)
+    ids = torch.tensor([[2, 4, 1, 3], [2, 1, 3, 0]])
+    batch = Batch(ids, torch.tensor([4, 3]), {"mood": TaskRows(None, torch.zeros(2))})
+    assert model.places(batch) == 2 * 2 * (4 + 1)
 
 
 class Line(LSTM):

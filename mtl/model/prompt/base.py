@@ -99,6 +99,10 @@ class Learned(nn.Module, Prompt):
         """P of the task."""
         return _of(self.length, task, "length")
 
+    def computed(self, task: str) -> int:
+        """Those of P that the trunk computes as it does a token's."""
+        return 0
+
     def start(self, task: str) -> Init:
         """What the task's row starts from."""
         return _of(self.init, task, "init")

@@ -68,6 +68,10 @@ class Inserted(Learned):
         """The prompt takes as many places as it is long."""
         return self.places(task)
 
+    def computed(self, task: str) -> int:
+        """All."""
+        return self.places(task)
+
     def forward(self, trunk: Trunk, batch: Batch) -> Tensor:
         """U x L x D."""
         embedded = trunk.embed(batch.ids)

@@ -112,6 +112,18 @@ def test_rows_of_an_absent_task_are_bit_equal_after_20_steps_of_another(made, me
     assert any(name.startswith("rows.stars") for name in moved)
 
 
+@pytest.mark.parametrize(("member", "trunk"), ON)
+def test_places_are_those_that_the_trunk_computes(made, rows, monkeypatch, member, trunk):
+    model, tasks = made(MEMBERS[member](), trunk)
+    _, batch = rows(tasks, {"mood": 4, "stars": 3})
+    seen, encode = [], model.trunk.encode
+    monkeypatch.setattr(
+        model.trunk, "encode", lambda given, *rest: seen.append(given[..., 0].numel()) or encode(given, *rest)
+    )
+    model(batch)
+    assert model.places(batch) == sum(seen)
+
+
 def test_a_shared_prompt_keeps_the_tasks_on_one_trunk_pass(made, rows):
     _, tasks = made(Soft(NoPrompt(), 3))
     assert len(collate({name: np.array([0, 1]) for name in tasks}, tasks).ids) == 8
