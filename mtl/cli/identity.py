@@ -53,7 +53,11 @@ def without_cache(trunk: Mapping[str, Any], kept: bool = False) -> Mapping[str, 
 
 
 def baseline_key(config: Mapping[str, Any], task: str, per_token: bool, source: str) -> str:
-    """Equal for a run and the single-task run it may be measured against: all but switching, weighting, other tasks."""
+    """Equal for a run and the single-task run it may be measured against: all but switching, weighting, other tasks.
+
+    All runs of a study are measured against the same single-task runs, whatever transforms their losses. One that is
+    itself trained on transformed losses is another run, and no baseline.
+    """
     shared = (
         "prompt",
         "trunk",
@@ -69,6 +73,8 @@ def baseline_key(config: Mapping[str, Any], task: str, per_token: bool, source: 
     )
     kept = {field: effective(config)[field] for field in shared}
     kept["trunk"] = without_cache(kept["trunk"])
+    if "task" in config["switching"] and not config["transform"]["_target_"].endswith(".Identity"):
+        kept["transform"] = config["transform"]
     precision = {field: config["trainer"][field] for field in ("precision", "gradient_clip_val")}
     stops = any(config["early_stop"][field] is not None for field in ("patience", "mean_patience"))
     every = config["eval_every"] if stops or config["selection"] == "best" else None
