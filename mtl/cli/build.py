@@ -129,7 +129,7 @@ def build(config: Config, specs: Mapping[str, TaskSpec]) -> Run:
         config["trainer"]["accumulate"],
     )
     if config["head"].get("calibrate"):
-        calibrate(module.model, tasks, vocabulary, prompt)
+        calibrate(module.model, tasks, vocabulary, prompt, config["data"]["max_length"])
     check_built(config, module, announced, prompt, plan)
     keys = {name: baseline_key(config, name, reads_tokens(config), specs[name].source.key + brought) for name in tasks}
     loader = StepLoader(announced, plan, config["seed"], reads=module.model.places)

@@ -29,6 +29,14 @@ def test_a_cloze_head_trains_by_lora_and_answers_again(mtl, folder, tiny_model, 
     assert 0.5 <= said["probability"] <= 1
 
 
+@pytest.mark.parametrize("options", [("prompt.slot=before",), ("prompt.length=60", "data.max_length=62")])
+def test_texts_without_content_are_announced_and_cut_as_all_texts_are(mtl, folder, tiny_model, options):
+    """Prompt, text and label word have the trunk's 64 positions among them."""
+    trunk = ("trunk=hf_decoder", f"trunk.name={tiny_model('gpt2')}", "prompt=soft")
+    done = mtl(*REVIEWS, *trunk, "head.words={reviews:{good:good nice bad,bad:bad}}", *options)
+    assert done.code == 0, done.err
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
