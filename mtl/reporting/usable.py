@@ -62,17 +62,22 @@ def shown(runs: "pd.DataFrame", rows: Sequence[str]) -> tuple["pd.DataFrame", st
     single = runs["tags.mtl.switching"] == "single" if "tags.mtl.switching" in runs else runs["status"].isna()
     hidden = single if not {"switching", "tasks"}.intersection(rows) else single & False
     usable = finished(runs[~hidden])
+    others = left_out(runs)
+    if usable.empty:
+        only = "; the single-task runs are rows where switching or tasks is among --rows" if len(finished(runs)) else ""
+        raise MtlError(f"there is no finished run to show{only}" + (f" ({others})" if others else ""))
+    return usable, others
+
+
+def left_out(runs: "pd.DataFrame") -> str:
+    """What is said of the runs that are not `finished`; empty where all are."""
     others = Counter(str(status).lower() for status in runs["status"] if status != "FINISHED")
     said = [f"{count} {status}" for status, count in sorted(others.items())]
     strange = runs["run_id"][(runs["status"] == "FINISHED") & ~readable(runs)].tolist()
     if strange:
         listed = ", ".join(strange[:3]) + (", ..." if len(strange) > 3 else "")
         said.append(f"{len(strange)} without the tags that this version of mtl writes ({listed})")
-    left_out = ", ".join(said)
-    if usable.empty:
-        only = "; the single-task runs are rows where switching or tasks is among --rows" if len(finished(runs)) else ""
-        raise MtlError(f"there is no finished run to show{only}" + (f" ({left_out})" if left_out else ""))
-    return usable, left_out
+    return ", ".join(said)
 
 
 def selection(runs: "pd.DataFrame", rows: Sequence[str]) -> str:

@@ -1,6 +1,5 @@
 """What a figure is asked to show: runs in groups that differ in nothing but the seed, and their scores."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from mtl.reporting.baselines import is_baseline
 from mtl.reporting.columns import Record, labels, primaries, resolve, tasks_of
 from mtl.reporting.pooling import Sample, pool, seed_of
 from mtl.reporting.table import Column
+from mtl.reporting.usable import finished, left_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,13 +36,11 @@ class Asked:
 
     @classmethod
     def of(cls, runs: "pd.DataFrame", *, by: Sequence[str], tasks: Sequence[str], **options: Any) -> "Asked":
-        """Leave out what has not finished; MtlError where nothing is left, or a task is not among those trained."""
-        finished = runs[runs["status"] == "FINISHED"].sort_values("start_time", kind="stable")
-        others = Counter(str(status).lower() for status in runs["status"] if status != "FINISHED")
-        left_out = ", ".join(f"{count} {status}" for status, count in sorted(others.items()))
-        if finished.empty:
-            raise MtlError("there is no finished run to show" + (f" ({left_out})" if left_out else ""))
-        asked = cls(finished, by=tuple(by), chosen_tasks=tuple(tasks), left_out=left_out, **options)
+        """Leave out what has not finished or lacks tags; MtlError where nothing is left, or a task is not trained."""
+        usable, others = finished(runs).sort_values("start_time", kind="stable"), left_out(runs)
+        if usable.empty:
+            raise MtlError("there is no finished run to show" + (f" ({others})" if others else ""))
+        asked = cls(usable, by=tuple(by), chosen_tasks=tuple(tasks), left_out=others, **options)
         for task in tasks:
             if task not in asked.all_tasks:
                 raise MtlError(f"task: no run trains '{task}'. Tasks: {', '.join(asked.all_tasks)}")

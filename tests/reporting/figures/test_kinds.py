@@ -1,5 +1,7 @@
 """What the artists hold, against numbers worked out by hand or by numpy and scipy from the same rows."""
 
+import re
+
 import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
@@ -241,6 +243,22 @@ def test_only_finished_runs_count_and_the_others_are_named(curves):
     assert drawing.get_label().endswith("Left out: 1 failed.")
     with pytest.raises(MtlError, match=r"there is no finished run to show \(6 failed\)"):
         figure("weights", frame.assign(status="FAILED"), history=curves.history)
+
+
+@pytest.mark.parametrize("kind", ["weights", "losses", "conflict", "ranks", "parallel"])
+def test_runs_of_another_schema_are_named_and_left_out(curves, kind):
+    for seed in range(3):
+        curves.add(0.7, 1.5, seed=seed, weighting="mgda")
+    names = [curves.add(0.9, 0.1, seed=seed) for seed in (7, 8, 9)]
+    frame = curves.frame.set_index("run_id", drop=False)
+    frame.loc[names[0], "tags.mtl.seed"] = None
+    frame.loc[names[1], "tags.mtl.primary.length"] = None
+    frame.loc[names[2], "tags.mtl.tasks"] = None
+    drawing = figure(kind, frame.reset_index(drop=True), history=curves.history)
+    said = f"3 without the tags that this version of mtl writes ({', '.join(names)})"
+    assert drawing.get_label().endswith(f"Left out: {said}.")
+    with pytest.raises(MtlError, match=rf"^there is no finished run to show \({re.escape(said)}\)$"):
+        figure(kind, frame.loc[names].reset_index(drop=True), history=curves.history)
 
 
 def test_says_how_to_install_matplotlib(grid, monkeypatch):
