@@ -16,7 +16,7 @@ from mtl.errors import MtlError
 from mtl.tracking import pending
 from mtl.tracking.delivery import AT_ONCE, Delivery, GoneError
 from mtl.tracking.earlier import host
-from mtl.tracking.spool import Spool, points
+from mtl.tracking.spool import Spool, points, written
 from mtl.tracking.store import Store, open_store, public
 from mtl.tracking.system import SystemMetrics
 
@@ -94,6 +94,7 @@ class Recorder:
             "tags": self._tags,
             "start": int(time.time() * 1000),
         }
+        self._written = written(folder, self._goes_on)
         try:
             self._spool = Spool(folder, header | ({"run_id": self._goes_on} if self._goes_on else {}), self.patience)
         except BlockingIOError:
@@ -152,8 +153,11 @@ class Recorder:
         self._write("params", {name: _short(str(value)) for name, value in params.items()})
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """One point of each metric."""
-        self._write("metrics", dict(values), int(time.time() * 1000), step)
+        """One point of each metric. A step that is repeated after a kill is not written again where it is the same."""
+        new = {name: value for name, value in values.items() if self._written.get((name, step)) != str(value)}
+        self._written |= {(name, step): str(value) for name, value in new.items() if (name, step) in self._written}
+        if new:
+            self._write("metrics", new, int(time.time() * 1000), step)
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Tags that are known only now."""

@@ -78,7 +78,13 @@ class Spool:
         return self.state["offset"] >= self.size
 
     def remove(self) -> None:
-        """Leave nothing of a spool that is delivered."""
+        """Leave nothing of a spool that is delivered, but for what `written` says of a run that was cut off."""
+        kept = _kept(self.path.parent, self.state["run_id"])
+        if [item[1] for item, _ in read(self.path) if item[0] == "end"][-1:] == ["KILLED"]:
+            with kept.open("ab") as file:
+                file.write(self.path.read_bytes())
+        else:
+            kept.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
         self.path.with_name(POSITION).unlink(missing_ok=True)
         self.close()
@@ -108,6 +114,17 @@ def position(folder: Path) -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError):
         return json.loads((folder / POSITION).read_text(encoding="utf-8"))
     return {}
+
+
+def written(folder: Path, run_id: str) -> dict[tuple[str, int], str]:
+    """The value (as text) that the folder's run wrote last at each metric and step, before it was cut off."""
+    files = [file for file in (_kept(folder, run_id), folder / NAME) if file.exists()]
+    items = [item for file in files for item, _ in read(file) if item[0] == "metrics"]
+    return {(name, step): str(value) for _, _, step, values in items for name, value in values.items()}
+
+
+def _kept(folder: Path, run_id: str) -> Path:
+    return folder / f"spool.{run_id}.jsonl"
 
 
 def points(folder: Path) -> int:

@@ -74,6 +74,30 @@ def test_a_run_that_is_cut_off_goes_on_to_the_very_same_numbers(mtl, folder, mon
     assert switch_points(folder, "mtl") == switch_points(folder, "whole")
 
 
+def test_steps_that_are_repeated_are_recorded_once(mtl, folder, monkeypatch):
+    """Interrupted at step 12 and again at 19, each time five steps after the last checkpoint."""
+    words, step = (TASKS, *HARD, "tracking.every=1"), MultiTaskModule.training_step
+    handler = signal.getsignal(signal.SIGINT)
+    for cut in (12, 19):
+
+        def cut_off(self, batch, index, cut=cut):
+            if self.global_step == cut:
+                raise KeyboardInterrupt
+            return step(self, batch, index)
+
+        monkeypatch.setattr(MultiTaskModule, "training_step", cut_off)
+        assert mtl("train", *words).code == 130
+        signal.signal(signal.SIGINT, handler)
+    monkeypatch.setattr(MultiTaskModule, "training_step", step)
+    assert mtl("train", *words).code == 0
+    (run,) = runs(folder).to_dict("records")
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    for name in ("train/reviews/loss", "train/names/weight", "data/names/rows_train"):
+        steps = [point.step for point in client.get_metric_history(run["run_id"], name)]
+        assert steps == ([0] if name.startswith("data/") else list(range(1, 41))), name
+    assert not list(folder.glob("outputs/*/*/spool*"))
+
+
 @pytest.mark.parametrize("cut", [14, 17])
 def test_the_validation_at_a_checkpoint_is_not_lost(mtl, folder, monkeypatch, cut):
     """Killed in the validation after step 14, and three steps after it."""

@@ -193,6 +193,24 @@ def test_all_that_a_killed_process_wrote_arrives(store, tmp_path):
     assert store.client.get_run(done.run_id).info.status == "KILLED"
 
 
+@pytest.mark.parametrize("synced", [True, False])
+def test_what_a_killed_process_wrote_is_not_written_again(store, tmp_path, synced):
+    folder, run = tmp_path / "run", {"uri": store.uri, "experiment": store.experiment, "name": "on", "tags": {}}
+    spool = Spool(folder, run | {"start": 1})
+    for step in range(4):
+        spool.append(["metrics", 1700000000000, step, {"a": step / 3, "b": float("nan")}])
+    spool.close()  # nothing says that it ended
+    found = sync(folder, store.uri).run_id if synced else ""
+    with Recorder(store, "on", {}, folder=folder, goes_on=found) as recorder:
+        recorder.metrics({"a": 2 / 3, "b": float("nan")}, 2)
+        recorder.metrics({"a": 7.0, "b": float("nan")}, 3)  # another value: the last one counts
+        recorder.metrics({"a": 1.0, "b": 5.0}, 3)
+    found = sorted((point.step, point.value) for point in store.client.get_metric_history(recorder.run_id, "a"))
+    assert found == [(0, 0), (1, 1 / 3), (2, 2 / 3), (3, 1.0), (3, 1.0), (3, 7.0)]
+    assert [point.step for point in store.client.get_metric_history(recorder.run_id, "b")] == [0, 1, 2, 3, 3]
+    assert not list(folder.glob("spool*"))
+
+
 def test_a_run_that_goes_on_writes_into_its_own_run(store, tmp_path):
     recorder = Recorder(store, "on", {}, folder=tmp_path / "run")
 
