@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import mtl
 from mtl.cli import (
     compare,
+    context_switch,
     design,
     figure,
     predict,
@@ -55,6 +56,7 @@ def _run(words: list[str]) -> int:
     parts = {
         "table": table,
         "compare": compare,
+        "context-switch": context_switch,
         "design": design,
         "figure": figure,
         "predict": predict,

@@ -52,6 +52,18 @@ class Plan:
         numbers = iter(range(len(flat)))
         return cls(tuple(variants), tuple(places), tuple(picks), tuple(tuple(next(numbers) for _ in w) for w in words))
 
+    def words_of(self, label: int) -> list[Word]:
+        """The words of a label, as they were given."""
+        return [tuple(token for _, token, of in self.picks if of == number) for number in self.labels[label]]
+
+    @property
+    def beginnings(self) -> tuple[int, list[int]]:
+        """The place where a word's first piece is said, and all first pieces; for a causal model, which has one such
+        distribution: what follows the text.
+        """
+        firsts = [(place, token) for place, token, _ in self.picks if self.places[place][1] == 0]
+        return firsts[0][0], sorted({token for _, token in firsts})
+
 
 class ClozeHead(nn.Module):
     """Scores of a task's labels from the distributions at its places.
@@ -71,11 +83,18 @@ class ClozeHead(nn.Module):
 
     def forward(self, logits: Tensor) -> Tensor:
         """R x Q x V logits over the vocabulary to R x C log-probabilities, less the prior."""
+        return self.adjusted(self.said(logits))
+
+    def said(self, logits: Tensor) -> Tensor:
+        """R x C: what the language model itself gives to the labels' words, as log-probabilities."""
         places, tokens, words = torch.tensor(self.plan.picks, device=logits.device).T
         pieces = logits.log_softmax(-1)[:, places, tokens]
         said = pieces.new_zeros(len(pieces), int(words.max()) + 1).index_add(1, words, pieces)
-        scores = torch.stack([said[:, list(of)].logsumexp(1) - math.log(len(of)) for of in self.plan.labels], dim=1)
-        scores = scores - self.prior
+        return torch.stack([said[:, list(of)].logsumexp(1) - math.log(len(of)) for of in self.plan.labels], dim=1)
+
+    def adjusted(self, said: Tensor) -> Tensor:
+        """R x C scores of the labels: less the prior, and with what was learned for each label."""
+        scores = said - self.prior
         return scores if self.bias is None else scores + self.bias
 
     @torch.no_grad()

@@ -1,0 +1,185 @@
+"""Scores each task of a decoder after turns of another task, or of its own (Gupta et al. 2024)."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl.data.batch import Batch, TaskRows
+from mtl.data.encoder import Encoder
+from mtl.data.inputs import Inputs
+from mtl.data.task import LabelledRows
+from mtl.functional.context_switch import performance_change, sensitivities, strays
+from mtl.functional.switch_cost import Estimate, estimate
+from mtl.model.cloze.cloze import ClozeHead
+from mtl.model.multitask import MultiTaskModel
+from mtl.prompts.base import Prompt
+from mtl.training.conversation import Histories, after, check_room, random_of, told
+
+ROWS_AT_ONCE = 8
+Job = tuple[str, str, int]
+"""Task of the history, task that is scored, turns."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """R rows of a task.
+
+    Args:
+        said: R x C log-probabilities of the labels' words.
+        scores: R x C, what the run's head makes of them: its answer is the highest.
+        strays: R bools, whether the most probable next token begins no label word.
+    """
+
+    said: Tensor
+    scores: Tensor
+    strays: Tensor
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a history of one task does to another: `history` is empty and `turns` 0 for rows that stand alone.
+
+    Args:
+        history: task of the turns.
+        task: that is scored after them.
+        turns: L.
+        rows: of the task.
+        metric: its primary one.
+        score: M_L.
+        change: 100 (M_L - M_0) / M_0.
+        zero_shot, confidence, loss: the sensitivities, in nats, with bootstrap intervals over the rows.
+        failures: share of rows whose most probable next token begins no label word.
+    """
+
+    history: str
+    task: str
+    turns: int
+    rows: int
+    metric: str
+    score: float
+    change: float
+    zero_shot: Estimate
+    confidence: Estimate
+    loss: Estimate
+    failures: float
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for.
+
+    Args:
+        turns: lengths of the histories.
+        rows: of each task, or all where it has fewer.
+        split: that they come from.
+        seed: of the choice of rows and histories.
+    """
+
+    turns: Sequence[int]
+    rows: int
+    split: str
+    seed: int
+
+
+def measure(
+    model: MultiTaskModel,
+    tasks: Mapping[str, LabelledRows],
+    prompt: Prompt,
+    encoder: Encoder,
+    max_length: int,
+    asked: Asked,
+    watch: Callable[[Sequence[Job]], Iterable[Job]] = iter,
+) -> list[Line]:
+    """Each task alone, then after histories of each task, of each length; the same rows and the same histories.
+
+    Args:
+        model: with cloze heads on a causal trunk; evaluated on the device where it is.
+        tasks: its tasks with their rows.
+        prompt: fitted.
+        encoder: the trunk's tokenizer.
+        max_length: tokens of a row, as in training.
+        asked: turns, rows, split, seed.
+        watch: goes through the jobs, to show how far they are.
+    """
+    model.eval()
+    chosen = {
+        name: random_of(asked.seed, "rows", name).permutation(np.sort(rows.rows[asked.split]))[: asked.rows]
+        for name, rows in tasks.items()
+    }
+    targets = {name: told(rows, chosen[name], prompt, encoder, max_length) for name, rows in tasks.items()}
+    most, count = max(asked.turns), max(map(len, chosen.values()))
+    plans = {name: _head(model, name).plan for name in tasks}
+    histories = {
+        name: Histories(rows, plans[name], prompt, encoder, max_length, most, count, asked.seed)
+        for name, rows in tasks.items()
+    }
+    taken = {name: prompt.virtual(name) + max(map(len, plans[name].variants)) for name in tasks}
+    check_room(targets, histories, taken, most, encoder.limit)
+    jobs: list[Job] = [("", task, 0) for task in tasks]
+    jobs += [(history, task, turns) for history in tasks for task in tasks for turns in sorted(set(asked.turns))]
+    alone: dict[str, Scored] = {}
+    lines: list[Line] = []
+    for history, name, turns in watch(jobs):
+        inputs = targets[name]
+        if turns:
+            inputs = after(inputs, histories[history].ids(turns)[: len(chosen[name])], encoder)
+        scored = score(model, name, inputs)
+        alone.setdefault(name, scored)
+        true = torch.tensor([int(tasks[name].targets[row]) for row in chosen[name]])
+        lines.append(_line(history, tasks[name], turns, alone[name], scored, true))
+    return lines
+
+
+@torch.no_grad()
+def score(model: MultiTaskModel, name: str, inputs: Inputs) -> Scored:
+    """Log-probabilities of the label words of a task after each row of its inputs."""
+    head, cloze = _head(model, name), model.cloze
+    assert cloze is not None
+    place, beginnings = head.plan.beginnings
+    found: list[tuple[Tensor, Tensor]] = []
+    order = np.argsort(inputs.lengths, kind="stable")
+    for batch in _batches(inputs, name, order, next(model.parameters()).device):
+        wider = model.asked(batch)
+        logits = model.trunk.answer(cloze.read(name, wider, model.features(wider)))
+        found.append((head.said(logits), strays(logits[:, place], torch.tensor(beginnings, device=logits.device))))
+    back = torch.from_numpy(np.argsort(order, kind="stable"))
+    said, strayed = (torch.cat(parts)[back.to(parts[0].device)] for parts in zip(*found, strict=True))
+    return Scored(said.cpu(), head.adjusted(said).cpu(), strayed.cpu())
+
+
+def _batches(inputs: Inputs, name: str, order: np.ndarray, device: torch.device) -> Iterator[Batch]:
+    """Rows of a like length together."""
+    whole = Batch.of(inputs, name)
+    for part in torch.from_numpy(order).split(ROWS_AT_ONCE):
+        batch = whole.only(part, {name: TaskRows(None, torch.zeros(len(part)))})
+        yield replace(batch, ids=batch.ids[:, : int(batch.lengths.max())]).to(device)
+
+
+def _head(model: MultiTaskModel, name: str) -> ClozeHead:
+    head = model.heads[name]
+    assert isinstance(head, ClozeHead)
+    return head
+
+
+def _line(history: str, rows: LabelledRows, turns: int, alone: Scored, scored: Scored, true: Tensor) -> Line:
+    task = rows.task
+
+    def performance(one: Scored) -> float:
+        return float(task.kind.metrics()[task.metric](one.scores, true))
+
+    first, final = alone.scores.argmax(1), scored.scores.argmax(1)
+    found = sensitivities(alone.said, scored.said, first, final, true)
+    return Line(
+        history,
+        task.name,
+        turns,
+        len(true),
+        task.metric,
+        performance(scored),
+        performance_change(performance(scored), performance(alone)),
+        *(estimate(part.tolist()) for part in found),
+        failures=float(scored.strays.float().mean()),
+    )
