@@ -16,7 +16,7 @@ from mtl.functional.switch_summary import Summary, summarise
 from mtl.functional.switch_trace import GradientProbe, Trace
 from mtl.training.loaders import StepLoader
 from mtl.training.module import MultiTaskModule
-from mtl.training.probe_meter import Meter, gramians, moved, products, shared_parameters, undisturbed
+from mtl.training.probe_meter import Meter, common, gramians, moved, products, shared_parameters, undisturbed
 from mtl.training.probe_optimizer import fresh_steps, stale_step
 from mtl.training.probe_points import probe_points, summary_points
 from mtl.training.probe_schedule import BACKWARD, Schedule
@@ -173,8 +173,9 @@ class Probe(Callback):
         for task in due["watch"]:
             self._watch(task, step, module)
         shared = shared_parameters(module.model)
-        if due["stale"] and (stale := stale_step(optimizer, list(shared.values()))) is not None:
-            self._take_stale(step, due["stale"], stale, list(shared.values()), module)
+        both = common(module.model, self._places)  # no other task leaves momentum in a row of one's own
+        if due["stale"] and (stale := stale_step(optimizer, both)) is not None:
+            self._take_stale(step, due["stale"], stale, both, module)
         if due["gradients"]:
             self.schedule.paid("gradients", self._price_of_gradients)
             if shared:
@@ -194,10 +195,10 @@ class Probe(Callback):
             del self._watched[task]
 
     def _take_stale(
-        self, step: int, tasks: Sequence[int], stale: list[Tensor], shared: list[Tensor], module: MultiTaskModule
+        self, step: int, tasks: Sequence[int], stale: list[Tensor], both: Sequence[Tensor], module: MultiTaskModule
     ) -> None:
         before = self.trace.losses[step]
-        with moved(shared, stale):
+        with moved(both, stale):
             for task in tasks:
                 self.trace.stale.append([step, task, self.meter.loss(module.model, task) - before[task]])
         self.schedule.paid("windows", sum(self.meter.tokens_alone[task] for task in tasks))

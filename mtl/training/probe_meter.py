@@ -129,8 +129,16 @@ def in_halves(rows: Mapping[str, np.ndarray], tasks: Mapping[str, Announced]) ->
 
 
 def shared_parameters(model: MultiTaskModel) -> dict[str, nn.Parameter]:
-    """The trunk's parameters that train, by name; none where it is frozen."""
-    return {name: parameter for name, parameter in model.trunk.named_parameters() if parameter.requires_grad}
+    """The parameters of trunk and learned prompts that train, by name: the trunk's as it calls them, `prompt.` before
+    those of the table.
+    """
+    return {name.removeprefix("trunk."): part for name, part in model.shared().items() if part.requires_grad}
+
+
+def common(model: MultiTaskModel, tasks: Iterable[str]) -> list[nn.Parameter]:
+    """Of the shared parameters those that every task trains: a prompt's row of one task alone is left out."""
+    own = {id(parameter) for name in tasks for parameter in model.idle([name])}
+    return [parameter for parameter in shared_parameters(model).values() if id(parameter) not in own]
 
 
 def layer_of(name: str) -> str:

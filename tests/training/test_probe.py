@@ -18,7 +18,10 @@ from mtl.data.task import TaskSpec
 from mtl.functional.switch_trace import Trace
 from mtl.model.base import Trunk
 from mtl.model.multitask import MultiTaskModel
+from mtl.model.prompt.soft import Soft
+from mtl.model.transformer import Transformer
 from mtl.prompts.keyword import Keyword
+from mtl.prompts.none import NoPrompt
 from mtl.strategies.switching.composition.homogeneous import Homogeneous
 from mtl.strategies.switching.composition.mixed import Mixed
 from mtl.strategies.switching.composition.stratified import Stratified
@@ -35,7 +38,7 @@ from mtl.strategies.weighting.upgrad import UPGrad
 from mtl.training.loaders import StepLoader
 from mtl.training.module import MultiTaskModule
 from mtl.training.probe import Probe
-from mtl.training.probe_meter import Meter, layer_of, undisturbed
+from mtl.training.probe_meter import Meter, common, layer_of, shared_parameters, undisturbed
 from mtl.training.probe_optimizer import fresh_step, stale_step
 from mtl.training.probe_rows import probe_rows
 from mtl.training.probe_schedule import Schedule
@@ -104,11 +107,12 @@ def fit(
     probe=None,
     prepare=None,
     module_class=MultiTaskModule,
+    prompt=None,
 ):
     torch.manual_seed(0)
     known = {name: task.labelled.task for name, task in tasks.items()}
     kinds = {name: task.kind for name, task in known.items()}
-    model = MultiTaskModel(trunk(), kinds, dropout=0.2)
+    model = MultiTaskModel(trunk(), kinds, dropout=0.2, prompt=prompt)
     if prepare is not None:
         prepare(model)
     module = module_class(
@@ -381,6 +385,61 @@ def test_with_separate_parameters_a_switch_costs_nothing_at_all(tasks, switching
     assert {points[name] for _, points in recorded for name in points if name.endswith("/cost")} == {0.0}
 
 
+@pytest.fixture(scope="module")
+def prompted(four_kinds, announced):
+    """Tasks with soft prompts on a frozen transformer, and those: one for each task, or one for all."""
+
+    def make(shared, frozen=True):
+        table = Soft(NoPrompt(), length=3, init="random", shared=shared)
+        tasks, vocabulary = announced(four_kinds(), table)
+        torch.manual_seed(1)
+        trunk = Transformer(len(vocabulary), True, 64, width=16, layers=1, feedforward=16, dropout=0.1, frozen=frozen)
+        table.make(trunk, {name: task.labelled.task for name, task in tasks.items()}, vocabulary, 0)
+        return tasks, partial(lambda made: made, trunk), table
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("switching", "optimizer"),
+    [("blocks", ADAM), ("round_robin", partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1))],
+)
+def test_with_a_prompt_for_each_task_on_a_frozen_trunk_a_switch_costs_nothing_at_all(prompted, switching, optimizer):
+    tasks, trunk, table = prompted(shared=False)
+    begun = {name: value.clone() for name, value in table.state_dict().items()}
+    found = fit(tasks, switching, trunk, 24, optimizer=optimizer, probe={"every": 1}, prompt=table)[2][0].summary
+    assert all(not torch.equal(value, begun[name]) for name, value in table.state_dict().items())  # they do train
+    assert len(found.cost) >= len(tasks)
+    assert {estimate.mean for estimate in found.cost.values()} == {0.0}
+    assert {estimate.mean for (i, j), estimate in found.interference.items() if i != j} == {0.0}
+    assert all(estimate.mean != 0 for (i, j), estimate in found.interference.items() if i == j)
+    assert not found.stale  # nobody else's momentum is in a task's own row
+    apart = ~torch.eye(len(tasks), dtype=torch.bool)
+    assert set(found.conflicts) == {"all", "prompt"}
+    assert not found.conflicts["prompt"].cosine[apart].any()
+    assert not found.lookahead[apart].any()
+    assert found.lookahead.diagonal().abs().min() > 0
+
+
+def test_with_one_prompt_for_all_tasks_conflict_cost_and_stale_momentum_are_seen_in_it(prompted):
+    tasks, trunk, table = prompted(shared=True)
+    found = fit(tasks, "blocks", trunk, 36, probe={"every": 1}, prompt=table)[2][0].summary
+    assert any(estimate.mean != 0 for estimate in found.cost.values())
+    assert any(estimate.mean != 0 for estimate in found.stale.values())
+    apart = ~torch.eye(len(tasks), dtype=torch.bool)
+    assert found.conflicts["prompt"].cosine[apart].abs().min() > 0
+    torch.testing.assert_close(found.conflicts["all"].cosine, found.conflicts["prompt"].cosine)
+
+
+def test_stale_momentum_is_that_of_parameters_which_every_task_trains(prompted):
+    tasks, trunk, table = prompted(shared=False, frozen=False)
+    model = fit(tasks, "blocks", trunk, 4, prompt=table)[0].model
+    names = set(shared_parameters(model))
+    own = {f"prompt.rows.{task}.{name}" for task in tasks for name, _ in table.rows[task].named_parameters()}
+    assert own < names
+    assert {id(part) for part in common(model, tasks)} == {id(shared_parameters(model)[n]) for n in names - own}
+
+
 def test_a_shared_head_start_is_seen_where_parameters_are_shared(tasks):
     found = fit(tasks, "blocks", partial(Fragile, 40), 36, probe={"every": 1})[2][0].summary
     assert any(estimate.mean != 0 for estimate in found.cost.values())
@@ -504,6 +563,7 @@ def test_adams_step_is_what_its_memory_and_its_gradient_bring(steps):
         ("lstm.bias_hh_l1_reverse", "lstm.1"),
         ("encoder.layers.3.norm1.weight", "encoder.layers.3"),
         ("prompt_table.rows", "prompt"),
+        ("prompt.rows.mood.vectors", "prompt"),
         ("scale", "scale"),
     ],
 )
