@@ -113,9 +113,19 @@ def test_scores_are_those_of_the_plain_text_through_transformers(tiny_model, spe
 
 def test_lines_are_the_definitions_over_rows_scored_one_by_one(tiny_model, specs):
     made = Everything(tiny_model("gpt2"), specs)
-    with torch.no_grad():
-        made.model.heads["mood"].bias.copy_(torch.tensor([0.0, 1.5]))
-        made.model.heads["mood"].prior.copy_(torch.tensor([0.3, -0.2]))
+    rows, head = made.rows["mood"], made.model.heads["mood"]
+    chosen = random_of(0, "rows", "mood").permutation(rows.rows["test"])
+    alone, later = [], []
+    for row, history in zip(chosen, made.histories("kind", 2, len(chosen)).ids(2), strict=True):
+        inputs = told(rows, np.array([row]), made.prompt, made.encoder, 30)
+        alone.append(score(made.model, "mood", inputs).said[0])
+        later.append(score(made.model, "mood", after(inputs, [history], made.encoder)).said[0])
+    with torch.no_grad():  # calibration and bias, such that the answers hang in the balance
+        head.prior.copy_(torch.tensor([0.3, -0.2]))
+        head.bias.copy_(head.prior - torch.stack([*alone, *later]).median(0).values)
+    answers = [[int((said - head.prior + head.bias).argmax()) for said in some] for some in (alone, later)]
+    true = [int(rows.targets[row]) for row in chosen]
+    assert answers[0] != answers[1]
     lines = made.measure(rows=100)
     assert [(line.history, line.task, line.turns) for line in lines] == [
         *(("", "mood", 0), ("", "kind", 0)),
@@ -123,17 +133,6 @@ def test_lines_are_the_definitions_over_rows_scored_one_by_one(tiny_model, specs
     ]
     assert {line.rows for line in lines} == {6}  # all that the split has
     (line,) = [line for line in lines if (line.history, line.task, line.turns) == ("kind", "mood", 2)]
-    rows = made.rows["mood"]
-    alone, later, true = [], [], []
-    chosen = random_of(0, "rows", "mood").permutation(rows.rows["test"])
-    histories = made.histories("kind", 2, len(chosen)).ids(2)
-    head = made.model.heads["mood"]
-    for row, history in zip(chosen, histories, strict=True):
-        inputs = told(rows, np.array([row]), made.prompt, made.encoder, 30)
-        alone.append(score(made.model, "mood", inputs).said[0])
-        later.append(score(made.model, "mood", after(inputs, [history], made.encoder)).said[0])
-        true.append(int(rows.targets[row]))
-    answers = [[int((said - head.prior + head.bias).argmax()) for said in some] for some in (alone, later)]
     hits = [sum(a == t for a, t in zip(some, true, strict=True)) / 6 for some in answers]
     assert line.score == pytest.approx(hits[1])
     assert line.change == pytest.approx(100 * (hits[1] - hits[0]) / hits[0], nan_ok=True)
@@ -162,8 +161,9 @@ def test_equal_questions_have_equal_answers_and_another_seed_takes_other_histori
     assert repr(made.measure((1,))[2]) == repr(made.measure((1, 3))[2])
 
 
-def test_a_learned_prompt_stands_before_the_conversation(tiny_model, specs):
-    prompt = Soft(Phrase(PHRASES), length=3, init="vocabulary")
+@pytest.mark.parametrize("slot", ["start", "before"])
+def test_a_learned_prompt_stands_before_the_conversation_or_before_the_text_itself(tiny_model, specs, slot):
+    prompt = Soft(Phrase(PHRASES), length=3, init="vocabulary", slot=slot)
     made = Everything(tiny_model("gpt2"), specs, prompt)
     rows = made.rows["mood"]
     row = rows.rows["test"][:1]
@@ -171,13 +171,15 @@ def test_a_learned_prompt_stands_before_the_conversation(tiny_model, specs):
     inputs = after(told(rows, row, prompt, made.encoder, 30), history.ids(2), made.encoder)
     found = score(made.model, "mood", inputs).said[0]
     model = transformers.AutoModelForCausalLM.from_pretrained(made.folder).eval()
-    text = plain(made, history, 0, 2) + f"{rows.corpus.texts[row[0]]} it is great"
     tokenizer = transformers.AutoTokenizer.from_pretrained(made.folder)
-    ids = tokenizer(text, return_tensors="pt")["input_ids"]
+    turns, text = plain(made, history, 0, 2), f"{rows.corpus.texts[row[0]]} it is great"
+    before, ids = (tokenizer(part, return_tensors="pt")["input_ids"] for part in (turns, turns + text))
     words = tokenizer(" great", add_special_tokens=False)["input_ids"]
+    at = 0 if slot == "start" else before.shape[1]
     with torch.no_grad():
-        vectors = next(iter(prompt.rows["mood"].parameters()))
-        embedded = torch.cat((vectors[None], model.get_input_embeddings()(ids)), dim=1)
+        vectors = next(iter(prompt.rows["mood"].parameters()))[None]
+        embedded = model.get_input_embeddings()(ids)
+        embedded = torch.cat((embedded[:, :at], vectors, embedded[:, at:]), dim=1)
         said = model(inputs_embeds=embedded).logits[0].log_softmax(-1)[2 + ids.shape[1] - len(words) :]
     expected = sum(float(said[step, word]) for step, word in enumerate(words))
     good = rows.task.kind.labels.index("good")
