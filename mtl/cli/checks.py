@@ -42,11 +42,6 @@ def check(config: Config) -> None:
             continue
         if not isinstance(value, int) or value < least:
             raise MtlError(f"{field} should be a whole number of at least {least}. Found {value!r}")
-    if config["trainer"]["devices"] != 1:
-        raise MtlError(
-            "trainer.devices should be 1: `mtl train` uses one (several work in Python, see Processes in "
-            f"docs/design.md). Found {config['trainer']['devices']}"
-        )
     if config["selection"] not in ("last", "best"):
         raise MtlError(f"selection should be last or best. Found '{config['selection']}'")
     model = config["tracking"]["model"]

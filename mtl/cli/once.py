@@ -20,6 +20,7 @@ from mtl.cli.checks import check
 from mtl.cli.describe import data_report, examples, flat, run_name, say, tags
 from mtl.cli.identity import effective, run_key
 from mtl.cli.instrument import make_probe
+from mtl.cli.processes import check_processes, company, strategy_of
 from mtl.cli.singles import tell_baselines
 from mtl.cli.sweep import DONE, KNOWN, is_watched, parent_of
 from mtl.cli.validations import Validations
@@ -32,6 +33,8 @@ from mtl.tracking.model import record_model, register
 from mtl.tracking.pending import sync_before
 from mtl.tracking.recorder import Recorder
 from mtl.tracking.store import open_or_spool, tracking_uri
+from mtl.training.budget import Meter
+from mtl.training.early_stop import EarlyStop
 from mtl.training.feedback import TellPlan
 from mtl.training.latest import Latest
 from mtl.training.loaders import EvaluationLoader
@@ -62,7 +65,7 @@ def run_once(
     """
     config = effective(config)
     check(config)
-    _settle(config)
+    settle(config)
     tracking = config["tracking"]
     known = parent_of(sweep) is not None
     store = open_or_spool(tracking_uri(tracking["uri"]), tracking["experiment"], known)
@@ -83,6 +86,7 @@ def run_once(
     if before is None:  # the folder may have been another run's
         (folder / "checkpoints" / f"{LATEST}.ckpt").unlink(missing_ok=True)
     run = build(config, specs)
+    check_processes(config, run)
     tell_baselines(run, store)
     recorder = Recorder(
         store,
@@ -96,18 +100,19 @@ def run_once(
     )
     predictions = Predictions(folder / "predictions")
     told = [TellPlan(run.plan)] if run.plan.rate.adaptive else []
-    watching = [run.meter, *([run.early_stop] if run.early_stop else [])]
-    record = Record(recorder, tracking["every"], watching)
-    callbacks: list[Callback] = [*make_probe(config, run, recorder), *told, *watching, record, predictions, validations]
+    seen = watching(run)
+    record = Record(recorder, tracking["every"], seen)
+    callbacks: list[Callback] = [*make_probe(config, run, recorder), *told, *seen, record, predictions, validations]
     if config["trainer"]["progress"] and not is_watched(sweep):
         callbacks.append(Progress(name, run.plan.steps))
     trainer = make_trainer(config, run.plan.steps, callbacks, folder)
     began = time.perf_counter()
     with at_work(folder), recorder:
         _describe(recorder, config, run)
-        checkpoint = _train(config, run, trainer, folder, validations)
-        recorder.text(run.meter.page(), "budget.md")
-        trainer.test(run.module, EvaluationLoader(run.tasks, "test"), verbose=False)
+        with company(config, folder):
+            checkpoint = fit(config, run, trainer, folder, validations)
+            recorder.text(run.meter.page(), "budget.md")
+            trainer.test(run.module, EvaluationLoader(run.tasks, "test"), verbose=False)
         if tracking["model"]:
             record_model(recorder, checkpoint, examples(run))
         if prompt_file.holds_all(run.module.model):
@@ -134,7 +139,7 @@ def _register(uri: str, run_id: str, name: str) -> None:
         say(f"{error}; `mtl register {run_id} {name}` does it later")
 
 
-def _settle(config: Config) -> None:
+def settle(config: Config) -> None:
     """Seed and threads, and silence about what is on purpose."""
     if config["trainer"]["threads"] is not None:
         torch.set_num_threads(config["trainer"]["threads"])
@@ -144,11 +149,19 @@ def _settle(config: Config) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # a frozen trunk
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # torchmetrics does that itself
     warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning")
     pl.seed_everything(config["seed"], workers=True, verbose=False)
 
 
-def make_trainer(config: Config, steps: int | None, callbacks: list[Callback], folder: Path) -> pl.Trainer:
+def watching(run: Run) -> list[Meter | EarlyStop]:
+    """What counts what a run uses, and may end it."""
+    return [run.meter, *([run.early_stop] if run.early_stop else [])]
+
+
+def make_trainer(
+    config: Config, steps: int | None, callbacks: Sequence[Callback], folder: Path, rank: int = 0
+) -> pl.Trainer:
     """Lightning's trainer for one run of `steps` steps, if they are known; what it refuses becomes one line."""
     options, every = config["trainer"], config["eval_every"]
     checkpoints = folder / "checkpoints"
@@ -159,6 +172,7 @@ def make_trainer(config: Config, steps: int | None, callbacks: list[Callback], f
         return pl.Trainer(
             accelerator=options["accelerator"],
             devices=options["devices"],
+            strategy=strategy_of(options["devices"], rank),
             precision=options["precision"],
             gradient_clip_val=options["gradient_clip_val"],
             deterministic="warn" if options["deterministic"] else False,
@@ -196,7 +210,7 @@ def _describe(recorder: Recorder, config: Config, run: Run) -> None:
         recorder.dataset(task, corpus.digest, "train/val/test", f"{len(corpus)} rows")
 
 
-def _train(config: Config, run: Run, trainer: pl.Trainer, folder: Path, validations: Validations) -> Path:
+def fit(config: Config, run: Run, trainer: pl.Trainer, folder: Path, validations: Validations) -> Path:
     """Fit, and put the selected weights into the module; the checkpoint that holds them."""
     validation = EvaluationLoader(run.tasks, "val")
     try:
@@ -207,7 +221,8 @@ def _train(config: Config, run: Run, trainer: pl.Trainer, folder: Path, validati
         raise
     if not validations.history or validations.history[-1][0] != trainer.global_step:
         trainer.validate(run.module, validation, verbose=False)
-    (folder / "checkpoints" / f"{LATEST}.ckpt").unlink(missing_ok=True)
+    if trainer.is_global_zero:
+        (folder / "checkpoints" / f"{LATEST}.ckpt").unlink(missing_ok=True)
     checkpoint = folder / "checkpoints" / f"{config['selection']}.ckpt"
     if config["selection"] == "last":
         trainer.save_checkpoint(checkpoint)

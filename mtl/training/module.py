@@ -21,7 +21,7 @@ from mtl.training.gradients import PerTask, Where, check, weigh_gradients
 from mtl.training.loaders import StepLoader
 from mtl.training.parts import cut, whole
 from mtl.training.passes import Loss
-from mtl.training.processes import num_processes, of_the_first
+from mtl.training.processes import num_processes, of_each, of_the_first
 from mtl.training.soundness import OnNan, sound, usable
 from mtl.training.steplog import StepLog
 
@@ -237,14 +237,18 @@ class MultiTaskModule(pl.LightningModule):
         """A checkpoint says by itself what it is, and holds all that going on from it needs."""
         checkpoint["mtl"] = dict(self.payload)
         checkpoint["steplog"] = self.steplog.state()
-        checkpoint["random"] = torch.get_rng_state()
+        checkpoint["random"] = [state.cpu() for state in of_each(torch.get_rng_state().to(self.device))]
         if torch.cuda.is_available():
             checkpoint["random_cuda"] = torch.cuda.get_rng_state_all()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the step log back, and the random state when training goes on: making a model uses it up."""
+        """Take the step log back, and the random state when training goes on: making a model uses it up.
+
+        Each process has its own, where there are as many as wrote the checkpoint.
+        """
         self.steplog.load_state(checkpoint["steplog"])
-        self._random = (checkpoint["random"], checkpoint.get("random_cuda"))
+        states, rank = checkpoint["random"], self.global_rank
+        self._random = (states[rank if rank < len(states) else 0], checkpoint.get("random_cuda"))
 
     def on_fit_start(self) -> None:
         """Stop before the first step where the trainer's settings would change what a weighting means.

@@ -26,3 +26,12 @@ def of_the_first(tensor: Tensor) -> Tensor:
     shared = tensor.detach().clone(memory_format=torch.contiguous_format)
     distributed.broadcast(shared, 0)
     return shared
+
+
+def of_each(tensor: Tensor) -> list[Tensor]:
+    """Every process's tensor of this shape, on all, in order of rank."""
+    if num_processes() == 1:
+        return [tensor]
+    found = [torch.empty_like(tensor) for _ in range(num_processes())]
+    distributed.all_gather(found, tensor)
+    return found
