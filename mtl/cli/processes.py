@@ -92,14 +92,14 @@ def company(config: Config, folder: Path) -> Generator[None, None, None]:
             for process in others:
                 process.kill()
             if failed is not None:  # the error here only says that the connection broke
-                raise RuntimeError(_said(failed, folder)) from error
+                raise RuntimeError(_said(*failed, folder)) from error
             raise
         finally:
             if distributed.is_initialized():
                 distributed.destroy_process_group()
         for rank, process in enumerate(others, 1):
-            if process.wait(LEAVE):
-                raise RuntimeError(_said(rank, folder))
+            if code := process.wait(LEAVE):
+                raise RuntimeError(_said(rank, code, folder))
             (folder / log_of(rank)).unlink(missing_ok=True)
 
 
@@ -145,26 +145,26 @@ def _process(folder: Path, told: Mapping[str, Any]) -> Generator[subprocess.Pope
 def _wait_until_ready(store: distributed.Store, others: Sequence[subprocess.Popen[bytes]], folder: Path) -> None:
     """Nobody waits in the group for a process that could not begin."""
     while not store.check([f"ready {rank}" for rank in range(1, len(others) + 1)]):
-        if (rank := _failed(others, 0)) is not None:
-            raise MtlError(_said(rank, folder))
+        if (failed := _failed(others, 0)) is not None:
+            raise MtlError(_said(*failed, folder))
         time.sleep(0.05)
 
 
-def _failed(others: Sequence[subprocess.Popen[bytes]], patience: float = 2.0) -> int | None:
-    """The rank of a process that ended with an error by itself, within some seconds."""
+def _failed(others: Sequence[subprocess.Popen[bytes]], patience: float = 2.0) -> tuple[int, int] | None:
+    """Rank and code of a process that ended with an error by itself, within some seconds."""
     until = time.monotonic() + patience
     while True:
-        codes = [process.poll() for process in others]
-        if failed := [rank for rank, code in enumerate(codes, 1) if code]:
-            return failed[0]
+        for rank, process in enumerate(others, 1):
+            if code := process.poll():
+                return rank, code
         if time.monotonic() >= until:
             return None
         time.sleep(0.05)
 
 
-def _said(rank: int, folder: Path) -> str:
+def _said(rank: int, code: int, folder: Path) -> str:
     """What a process that failed said last, and where the rest is."""
     log = folder / log_of(rank)
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
-    return f"process {rank} of the run ended and said: {last} (all of it is in {log})"
+    return f"process {rank} of the run ended with code {code} and said: {last} (all of it is in {log})"

@@ -80,7 +80,7 @@ def test_a_process_that_cannot_begin_is_one_line(mtl, folder, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(broken))
     done = mtl("train", TASKS, *TWO)
     assert done.code == 2
-    assert "mtl: process 1 of the run ended and said: no such thing (all of it is in " in done.err
+    assert "mtl: process 1 of the run ended with code 3 and said: no such thing (all of it is in " in done.err
     assert list(runs(folder)["status"]) == ["FAILED"]
 
 
