@@ -1,7 +1,6 @@
-"""What a step costs with each weighting, as a ratio to a hand-written loop; beside TorchJD where it is installed."""
+"""What a step costs with each weighting, as a ratio to a hand-written loop, beside TorchJD and LibMTL."""
 
 import argparse
-import itertools
 import random
 import shlex
 import statistics
@@ -11,202 +10,23 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from pathlib import Path
 from typing import get_args
 
 import torch
-import torch.nn.functional as F
-from omegaconf import OmegaConf
-from torch import Tensor, nn
 
-from benchmarks.synth import BATCHES, LENGTH, ROWS, TRUNKS, C, machine, make_loader, make_optimizer, make_tasks
-from mtl.cli.instantiate import instantiate
+from benchmarks.arms import WEIGHTINGS, Step, Work, backward_a_task, loop, make_weighting, ours
+from benchmarks.rivals import missing, rivals
+from benchmarks.synth import LENGTH, ROWS, TRUNKS, machine
 from mtl.data.batch import Batch
 from mtl.errors import MtlError
-from mtl.model.base import Trunk
-from mtl.model.multitask import MultiTaskModel
-from mtl.strategies.weighting.base import Signals, Weighting
-from mtl.training.gradients import Where, weigh_gradients
+from mtl.strategies.weighting.base import Weighting
+from mtl.training.gradients import Where
 
-CONF = Path(__file__).parents[1] / "conf" / "weighting"
-WEIGHTINGS = sorted(path.stem for path in CONF.glob("*.yaml") if not path.stem.startswith("fixed_"))
-THEIRS = {
-    "upgrad": "UPGrad",
-    "mgda": "MGDA",
-    "pcgrad": "PCGrad",
-    "aligned_mtl": "AlignedMTL",
-    "imtl_g": "IMTLG",
-    "cagrad": "CAGrad",
-    "nash_mtl": "NashMTL",
-    "fairgrad": "FairGrad",
-    "gradvac": "GradVac",
-    "dualproj": "DualProj",
-    "conflict_free": "ConFIG",
-    "famo": "FAMO",
-}
-"""TorchJD's names."""
 PLACES: tuple[Where, ...] = get_args(Where)
 WARM_UP = 3
 
+
 Clock = Callable[[], float]
-Step = Callable[[Batch], Tensor]
-"""One training step, to the K losses before it."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """The same start and batches for every arm."""
-
-    trunk: str
-    tasks: int
-    own_rows: bool
-
-    def make_trunk(self) -> Trunk:
-        """The same weights each time."""
-        torch.manual_seed(0)
-        return TRUNKS[self.trunk]()
-
-    def batches(self) -> list[Batch]:
-        """All of them, made in advance."""
-        return list(make_loader(make_tasks(self.tasks, self.own_rows), BATCHES))
-
-
-class ByHand(nn.Module):
-    """Trunk and heads as one would write them, and the K losses of a batch."""
-
-    def __init__(self, work: Work) -> None:
-        super().__init__()
-        self.trunk = work.make_trunk()
-        self.heads = nn.ModuleDict({f"task{number}": nn.Linear(self.trunk.width, C) for number in range(work.tasks)})
-
-    def texts(self, batch: Batch) -> Tensor:
-        """U x D features."""
-        return self.trunk.pool(self.trunk(batch.ids, batch.lengths), batch.lengths)
-
-    def losses(self, batch: Batch, texts: Tensor) -> list[Tensor]:
-        """A tensor a task."""
-        return [
-            F.cross_entropy(self.heads[name](texts if rows.inputs is None else texts[rows.inputs]), rows.targets)
-            for name, rows in batch.tasks.items()
-        ]
-
-
-def loop(work: Work) -> Step:
-    """The sum of the losses, one backward."""
-    model = ByHand(work)
-    optimizer = make_optimizer(model.parameters())
-
-    def step(batch: Batch) -> Tensor:
-        losses_K = torch.stack(model.losses(batch, model.texts(batch)))
-        optimizer.zero_grad()
-        losses_K.sum().backward()
-        optimizer.step()
-        return losses_K.detach()
-
-    return step
-
-
-def backward_a_task(work: Work) -> Step:
-    """The limit of all that look at exact gradients one by one: K trunk backwards, summed, no Gramian and no solver."""
-    model = ByHand(work)
-    parameters = list(model.parameters())
-    optimizer = make_optimizer(parameters)
-
-    def step(batch: Batch) -> Tensor:
-        losses = model.losses(batch, model.texts(batch))
-        optimizer.zero_grad()
-        for place, loss in enumerate(losses):
-            loss.backward(retain_graph=place < len(losses) - 1)
-        optimizer.step()
-        return torch.stack(losses).detach()
-
-    return step
-
-
-def make_weighting(name: str, tasks: int) -> Weighting:
-    """As `weighting=name` makes it; MtlError where it doesn't fit the tasks."""
-    kinds = {f"task{number}": "classification" for number in range(tasks)}
-    return instantiate("weighting", OmegaConf.load(CONF / f"{name}.yaml"), tasks=kinds)
-
-
-def ours(work: Work, weighting: Weighting, where: Where) -> Step:
-    """What `MultiTaskModule` does, without Lightning and without a record."""
-    kinds = {task: found.labelled.task.kind for task, found in make_tasks(work.tasks).items()}
-    model = MultiTaskModel(work.make_trunk(), kinds)
-    losses = {task: kind.loss for task, kind in kinds.items()}
-    groups = [{"params": list(model.parameters())}]
-    if own := list(weighting.parameters()):
-        groups.append({"params": own})
-    optimizer = make_optimizer(groups)
-    places, count = torch.arange(work.tasks), itertools.count()
-
-    def signals(losses_K: Tensor) -> Signals:
-        done = next(count)
-        return Signals(places, losses_K, done, 10_000, done // BATCHES)
-
-    def step(batch: Batch) -> Tensor:
-        if weighting.needs_gramian:
-            done = weigh_gradients(model, batch, losses, weighting, signals, where)
-            assert done is not None
-            told, _, total = done
-        else:
-            outputs = model(batch)
-            losses_K = torch.stack([losses[task](outputs[task], rows.targets) for task, rows in batch.tasks.items()])
-            told = signals(losses_K.detach())
-            total = (weighting(told) * losses_K).sum() + weighting.penalty(told)
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        return told.losses
-
-    return step
-
-
-def torchjds(work: Work, name: str) -> Step:
-    """TorchJD's documented step, one backward at a time: its faster way on a CPU."""
-    from torchjd import aggregation
-    from torchjd.autojac import jac_to_grad, mtl_backward
-
-    options = {
-        "nash_mtl": {"n_tasks": work.tasks},
-        "cagrad": {"c": 0.4},
-        "fairgrad": {"alpha": 2.0},
-    }.get(name, {})
-    aggregator = getattr(aggregation, THEIRS[name])(**options)
-    model = ByHand(work)
-    shared = list(model.trunk.parameters())
-    optimizer = make_optimizer(model.parameters())
-
-    def step(batch: Batch) -> Tensor:
-        texts = model.texts(batch)
-        losses = model.losses(batch, texts)
-        optimizer.zero_grad()
-        mtl_backward(losses, features=texts, parallel_chunk_size=1)
-        jac_to_grad(shared, aggregator)
-        optimizer.step()
-        return torch.stack(losses).detach()
-
-    return step
-
-
-def torchjds_famo(work: Work, name: str = "famo") -> Step:
-    """TorchJD's documented step of its FAMO: after it the losses of the same batch once more, without gradients."""
-    from torchjd import scalarization
-
-    scalarizer = scalarization.FAMO(work.tasks)
-    model = ByHand(work)
-    optimizer = make_optimizer(model.parameters())
-
-    def step(batch: Batch) -> Tensor:
-        losses_K = torch.stack(model.losses(batch, model.texts(batch)))
-        optimizer.zero_grad()
-        scalarizer(losses_K).backward()
-        optimizer.step()
-        with torch.no_grad():
-            scalarizer.update(torch.stack(model.losses(batch, model.texts(batch))))
-        return losses_K.detach()
-
-    return step
 
 
 @dataclass
@@ -251,16 +71,14 @@ def make_arms(work: Work, names: Sequence[str], wheres: Sequence[Where]) -> tupl
                 continue
             made = make_weighting(name, work.tasks)
             arms.append(Arm(name, where if made.needs_gramian else "losses", ours(work, made, where), made))
-        if name in THEIRS and find_spec("torchjd"):
+        for library, make in rivals(work, name).items():
             try:
-                make = torchjds_famo if name == "famo" else torchjds
-                arms.append(Arm(name, "TorchJD", make(work, name)))
+                if isinstance(make, str):
+                    raise ImportError(make)
+                arms.append(Arm(name, library, make()))
             except (ImportError, AttributeError) as error:
-                skipped[f"TorchJD's {THEIRS[name]}"] = str(error)
-    if not find_spec("torchjd"):
-        skipped["TorchJD"] = "not installed (`pip install '.[torchjd]'`)"
-    skipped["LibMTL"] = "no arm is written for it: it is not on the package index"
-    return arms, skipped
+                skipped[f"{name}, {library}"] = str(error)
+    return arms, skipped | missing()
 
 
 def measure(work: Work, arms: Sequence[Arm], steps: int, repeats: int, clock: Clock) -> float:
@@ -293,7 +111,7 @@ def table(found: dict[int, list[Arm]]) -> Iterator[str]:
     """A row an arm, a column a number of tasks, as Markdown."""
     yield "| weighting | gradients | " + " | ".join(f"T = {tasks}" for tasks in found) + " |"
     yield "|---|---|" + "---|" * len(found)
-    places = ["", "losses", *PLACES, "TorchJD"]
+    places = ["", "losses", *PLACES, "TorchJD", "LibMTL", "LibMTL, features"]
     keys = dict.fromkeys((arm.where, arm.name) for arms in found.values() for arm in arms)
     for where, name in sorted(keys, key=lambda key: places.index(key[0])):
         cells = []
@@ -343,7 +161,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     f"{arm.name}, {arm.where}, {tasks} tasks: no weights in {times} of {arm.taken} steps, equal taken"
                 )
     print("\n".join(f"left out: {what}: {why}" for what, why in skipped.items()))
-    print("left out: memory: torch's allocator keeps no statistics on a CPU")
     return 0
 
 
