@@ -118,6 +118,7 @@ def ours(work: Work, weighting: Weighting, where: Where) -> Step:
 
     def step(batch: Batch) -> Tensor:
         if weighting.needs_gramian:
+            optimizer.zero_grad()
             done = weigh_gradients(model, batch, losses, weighting, signals, where)
             assert done is not None
             told, _, total = done
@@ -126,7 +127,7 @@ def ours(work: Work, weighting: Weighting, where: Where) -> Step:
             losses_K = torch.stack([losses[task](outputs[task], rows.targets) for task, rows in batch.tasks.items()])
             told = signals(losses_K.detach())
             total = (weighting(told) * losses_K).sum() + weighting.penalty(told)
-        optimizer.zero_grad()
+            optimizer.zero_grad()
         total.backward()
         optimizer.step()
         return told.losses

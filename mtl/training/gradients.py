@@ -16,6 +16,7 @@ from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.training.parts import Parts, whole
 from mtl.training.passes import Loss, through_heads, trained, weighted
 from mtl.training.processes import mean_over_processes, num_processes, of_the_first
+from mtl.training.rows import aligned, by_rows
 from mtl.training.soundness import OnNan, sound, usable
 
 Where = Literal["shared", "features", "last_layer", "prompt"]
@@ -89,6 +90,11 @@ def weigh_gradients(
     wanted = weighting.wants_gramian(step) or per_task is not None
     one_by_one = wanted and where == "shared"  # then nothing goes back through the trunk once the weights are known
     forward = model.features if one_by_one or len(parts.batches) == 1 else partial(forgetful, model.features)
+    dense = per_task is not None or weighting.needs_jacobian or num_processes() > 1 or len(parts.batches) > 1
+    if one_by_one and not dense:
+        forward = by_rows(forward, model.trunk)
+    if one_by_one and per_task is None and not weighting.needs_jacobian and num_processes() == 1:
+        forward = by_rows(forward, model.trunk)
     passes, losses_K, gradients, at_heads = [], [], [], []
     for part, shares in zip(parts.batches, parts.shares, strict=True):
         done = through_heads(model, part, dict(zip(names, shares, strict=True)), losses, forward)
@@ -100,7 +106,7 @@ def weigh_gradients(
             passes.append(done)
     told = signals(mean_over_processes(torch.stack(losses_K).sum(0)))
     if where != "features":
-        gradients = agreed(gradients)
+        gradients, wholes = aligned(agreed(gradients))
 
     def keep(kept: list[int]) -> None:
         nonlocal names, passes, gradients, at_heads, told
@@ -136,7 +142,7 @@ def weigh_gradients(
         combined = parts_of(direction, variables)
     elif one_by_one:
         variables, columns = parameters_at(model, where), list(zip(*gradients, strict=True))
-        combined = [weighted(acting, column) for column in columns]
+        combined = [whole(weighted(acting, column)) for column, whole in zip(columns, wholes, strict=True)]
         if per_task is not None:
             per_task.update(zip(variables, (each(told, acting, column) for column in columns), strict=True))
     else:

@@ -110,6 +110,7 @@ class MultiTaskModule(pl.LightningModule):
         parts = whole(batch) if alone else cut(batch, self.model.per_token, self.accumulate)
         losses = {name: self.tasks[name].kind.loss for name in parts.rows}
         if self.weighting.needs_gramian or self._per_task is not None or not alone:
+            self.zero_grad()  # of the last step: they would stand beside those of the tasks
             done = weigh_gradients(
                 self.model,
                 batch,

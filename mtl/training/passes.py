@@ -43,7 +43,7 @@ class Pass:
             got = torch.autograd.grad(
                 features, chosen, gradient, retain_graph=again, allow_unused=True, materialize_grads=True
             )
-            found.append(got)
+            found.append([part.coalesce() if part.is_sparse else part for part in got])
         return found
 
     def combined(self, weights: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -22,6 +22,7 @@ from mtl.strategies.switching.rate.loss_ratio import LossRatio
 from mtl.strategies.switching.rate.uniform import Uniform
 from mtl.strategies.weighting.fixed import Fixed
 from mtl.strategies.weighting.uncertainty import Uncertainty
+from mtl.strategies.weighting.upgrad import UPGrad
 from mtl.training.feedback import TellPlan
 from mtl.training.loaders import EvaluationLoader, StepLoader
 from mtl.training.module import MultiTaskModule
@@ -198,3 +199,17 @@ def test_an_adaptive_rate_is_told_the_losses_of_its_block_and_the_scores_of_the_
         kind = task.labelled.task
         score = float(trained.callback_metrics[f"val/{name}/{kind.metric}"])
         assert float(made.tally.scores[place]) == pytest.approx(score if kind.higher_is_better else -score)
+
+
+def test_no_gradient_of_the_last_step_stands_beside_those_of_the_tasks(tasks, monkeypatch):
+    from mtl.training import module as file
+
+    made, left, weigh = module(tasks, UPGrad), [], file.weigh_gradients
+
+    def watched(model, *rest):
+        left.append([name for name, parameter in model.named_parameters() if parameter.grad is not None])
+        return weigh(model, *rest)
+
+    monkeypatch.setattr(file, "weigh_gradients", watched)
+    trainer().fit(made, loader(tasks))
+    assert left == [[], [], []]
