@@ -36,7 +36,6 @@ LIBMTL = {
     "rlw": "RLW",
     "gls": "GLS",
     "famo": "FAMO",
-    "stch": "STCH",
     "excess_mtl": "ExcessMTL",
     "upgrad": "UPGrad",
     "mgda": "MGDA",
@@ -52,7 +51,7 @@ LIBMTL = {
     "gradnorm": "GradNorm",
     "grad_drop": "GradDrop",
 }
-"""LibMTL's."""
+"""LibMTL's (its STCH weighs by the mean losses of its fifth epoch, which no step here has)."""
 AT_FEATURES = ("mgda", "imtl", "gradnorm", "grad_drop")
 """Those that LibMTL can weigh by the gradients at the features (`rep_grad`)."""
 
@@ -160,7 +159,8 @@ def libmtls(work: Work, name: str, features: bool = False) -> Step:
     made = type("Model", (architecture.HPS, getattr(weighting, LIBMTL[name])), {})
     model = made(tasks, Encoder, by_hand.heads, features, work.own_rows, torch.device("cpu"))
     model.init_param()
-    model.epoch, model.epochs, model.train_loss_buffer = 0, 1, torch.zeros(work.tasks, 1).numpy()
+    # in the third epoch DWA and GradNorm do what they are for; before, they weigh equally
+    model.epoch, model.epochs, model.train_loss_buffer = 2, 3, torch.ones(work.tasks, 3).numpy()
     optimizer = make_optimizer(model.parameters())
 
     def losses_of(batch: Batch) -> Tensor:
