@@ -73,7 +73,7 @@ def rivals(work: Work, name: str) -> dict[str, Callable[[], Step] | str]:
 
 def missing() -> dict[str, str]:
     """The libraries that are not there, and why."""
-    found = {} if find_spec("torchjd") else {"TorchJD": "not installed (`pip install mtl[torchjd]`)"}
+    found = {} if find_spec("torchjd") else {"TorchJD": "not installed (`pip install '.[torchjd]'`)"}
     return found | ({"LibMTL": why} if (why := without_libmtl()) else {})
 
 

@@ -249,6 +249,7 @@ class MultiTaskModule(pl.LightningModule):
         """
         self.steplog.load_state(checkpoint["steplog"])
         states, rank = checkpoint["random"], self.global_rank
+        states = [states] if isinstance(states, Tensor) else states  # as written before there were several processes
         self._random = (states[rank if rank < len(states) else 0], checkpoint.get("random_cuda"))
 
     def on_fit_start(self) -> None:
