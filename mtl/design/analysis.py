@@ -8,9 +8,9 @@ import numpy as np
 
 from mtl.data.task import LabelledRows
 from mtl.design.pieces import Counts, pieces
+from mtl.design.probes import Probes, probe
 
 PROBE_ROWS = 4_000
-NEIGHBOURS = 5
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TaskFacts:
         duplicates: training rows whose text another training row has.
         leaks: distinct texts of validation or test that stand in training too.
         contrary: distinct texts of training that stand there with two labels.
-        probes: validation scores of `majority`, `linear` and `knn` on TF-IDF of pieces, by accuracy.
+        probes: validation scores on TF-IDF of pieces.
         probe_rows: training rows that the probes saw.
     """
 
@@ -36,7 +36,7 @@ class TaskFacts:
     duplicates: int
     leaks: int
     contrary: int
-    probes: Mapping[str, float]
+    probes: Probes
     probe_rows: int
 
 
@@ -98,11 +98,9 @@ def padding(lengths_N: np.ndarray, batch_size: int, seed: int = 0) -> float:
     return 1 - int(lengths_N.sum()) / cells
 
 
-def _probes(rows: LabelledRows, seed: int) -> tuple[dict[str, float], int]:
-    """Accuracy on validation of the commonest label, a linear probe and nearest neighbours, on TF-IDF of pieces."""
+def _probes(rows: LabelledRows, seed: int) -> tuple[Probes, int]:
+    """Probes on TF-IDF of pieces; where there is no piece at all they know what the commonest label does."""
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
 
     kept = {}
     for split in ("train", "val"):
@@ -110,17 +108,11 @@ def _probes(rows: LabelledRows, seed: int) -> tuple[dict[str, float], int]:
         found, labels_N = texts(rows, split), targets(rows, split)
         kept[split] = [found[place] for place in order], labels_N[order]
     (train, train_N), (val, val_N) = kept["train"], kept["val"]
-    scores = {"majority": float(np.mean(val_N == np.bincount(train_N).argmax()))}
     reader = TfidfVectorizer(analyzer=lambda text: list(pieces(text)), min_df=min(2, len(train)))
     try:
-        seen, unseen = reader.fit_transform(train), reader.transform(val)
+        return probe(reader.fit_transform(train), train_N, reader.transform(val), val_N), len(train)
     except ValueError:  # no piece at all
-        return scores, len(train)
-    if len(set(train_N.tolist())) > 1:
-        scores["linear"] = float(LogisticRegression(max_iter=300).fit(seen, train_N).score(unseen, val_N))
-        neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(train)), metric="cosine").fit(seen, train_N)
-        scores["knn"] = float(neighbours.score(unseen, val_N))
-    return scores, len(train)
+        return {"majority": float(np.mean(val_N == np.bincount(train_N).argmax()))}, len(train)
 
 
 def pairs(loaded: Mapping[str, LabelledRows], counts: Mapping[str, Counts]) -> list[PairFacts]:
