@@ -16,6 +16,8 @@ from mtl.errors import MtlError
 from mtl.functional.row_bootstrap import score
 
 LEAST_ROWS = 10
+Found = dict[tuple[str, int], Mapping[Any, Any]]
+"""Rows of the record, by prompt and seed."""
 
 
 @dataclass(frozen=True)
@@ -92,44 +94,63 @@ class Round:
     loaded: Mapping[str, LabelledRows]
 
     def train(self, tried: Sequence[Candidate], number: int, steps: int) -> list[Tried]:
-        """Train all of them as one sweep, from the beginning, and ask their models about the validation rows."""
+        """Train all of them as one sweep, from the beginning, and ask their models about the validation rows.
+
+        What the record has already is not trained again, unless its folder is gone.
+        """
+        from mtl.tracking.lineage import tag_runs
+        from mtl.tracking.store import tracking_uri
+
+        found = self._sweep(tried, steps)
+        lost = [one for one in tried if any(_checkpoint(found[one.name, seed]) is None for seed in self.seeds)]
+        if lost:
+            print(
+                f"trained again, since the folder of their runs is gone: {', '.join(c.name for c in lost)}", flush=True
+            )
+            found |= self._sweep(lost, steps, again=True)
+        made = [self._tried(candidate, number, steps, found) for candidate in tried]
+        place = {"mtl.design.round": str(number), "mtl.design.steps": str(steps)}
+        tag_runs(tracking_uri(self.uri), {id_: one.candidate.lineage | place for one in made for id_ in one.run_ids})
+        return made
+
+    def _sweep(self, tried: Sequence[Candidate], steps: int, *, again: bool = False) -> Found:
+        """Their runs, by name and seed."""
         from mtl.cli.call import train
         from mtl.cli.sweep import parent_of
-        from mtl.tracking.lineage import tag_runs
         from mtl.tracking.runs import runs
-        from mtl.tracking.store import tracking_uri
 
         files = ["none" if c.family == "none" else str(self.folder / f"{c.name}.yaml") for c in tried]
         own = [f"prompt={','.join(files)}", f"seed={','.join(map(str, self.seeds))}", f"steps={steps}"]
         record = [f"tracking.experiment={self.experiment}", "tracking.model=false", f"eval_every={steps}"]
         # a folder of its own, by which the sweep is found however many others run beside it
         folder = Path("multirun").resolve() / f"design-{time.time_ns()}-{os.getpid()}"
-        train([*self.words, *own, *record, f"hydra.sweep.dir='{folder}'"], sweep=True)
+        repeat = ["again=true"] if again else []
+        train([*self.words, *own, *record, *repeat, f"hydra.sweep.dir='{folder}'"], sweep=True)
         frame = runs(self.experiment, self.uri, sweep=parent_of(folder))
-        found: dict[tuple[str, int], Mapping[Any, Any]] = {
-            (run["tags.mtl.prompt"], int(run["tags.mtl.seed"])): run for run in frame.to_dict("records")
-        }
-        made = [self._tried(candidate, number, steps, found) for candidate in tried]
-        place = {"mtl.design.round": str(number), "mtl.design.steps": str(steps)}
-        tag_runs(tracking_uri(self.uri), {id_: one.candidate.lineage | place for one in made for id_ in one.run_ids})
-        return made
+        return {(run["tags.mtl.prompt"], int(run["tags.mtl.seed"])): run for run in frame.to_dict("records")}
 
-    def _tried(
-        self, candidate: Candidate, number: int, steps: int, found: Mapping[tuple[str, int], Mapping[Any, Any]]
-    ) -> Tried:
+    def _tried(self, candidate: Candidate, number: int, steps: int, found: Found) -> Tried:
         mine = [found[candidate.name, seed] for seed in self.seeds]
-        answers = [self._answers(Path(run["tags.mtl.folder"])) for run in mine]
+        answers = [self._answers(run) for run in mine]
         by_task = {task: np.stack([answer[task] for answer in answers]) for task in self.loaded}
         return Tried(candidate, number, steps, tuple(run["run_id"] for run in mine), by_task)
 
-    def _answers(self, folder: Path) -> dict[str, np.ndarray]:
+    def _answers(self, run: Mapping[Any, Any]) -> dict[str, np.ndarray]:
         from mtl.cli.predict import load
 
-        checkpoints = [folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best")]
-        predictor = load(next((path for path in checkpoints if path.is_file()), checkpoints[0]))
+        checkpoint = _checkpoint(run)
+        if checkpoint is None:
+            raise MtlError(f"run {run['run_id']}: there is no checkpoint in {run['tags.mtl.folder']}")
+        predictor = load(checkpoint)
         found = {}
         for task, rows in self.loaded.items():
             place = {label: at for at, label in enumerate(rows.task.kind.labels)}
             said = predictor.answer(texts(rows, "val"), [task])
             found[task] = np.array([place[str(answer[task].value)] for answer in said])
         return found
+
+
+def _checkpoint(run: Mapping[Any, Any]) -> Path | None:
+    """Where the weights that a run ended with lie; `None` where its folder is gone."""
+    folder = Path(run["tags.mtl.folder"]) / "checkpoints"
+    return next((path for name in ("last", "best") if (path := folder / f"{name}.ckpt").is_file()), None)

@@ -1,6 +1,7 @@
 """`mtl design` from rows to a winner, and what it refuses."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -44,6 +45,14 @@ def test_designs_a_prompt_and_records_where_it_came_from(mtl, folder):
     page = (folder / "out" / "report.html").read_text()
     assert page.count("data:image/") == 3
     assert "http://" not in page.replace("http://www.w3.org", "")
+    # a run whose folder is gone is trained again, and only that one
+    shutil.rmtree(chi2["tags.mtl.folder"])
+    again = mtl("design", *SMALL, "budget=80", *few)
+    assert again.code == 0, again.err
+    assert "folder of their runs is gone: design_keyword_chi2\n" in again.out
+    repeated = json.loads((folder / "out" / "results.json").read_text())["scores"]
+    assert [one["choosing"] for one in repeated] == [one["choosing"] for one in found["scores"]]
+    assert len(read_runs(f"sqlite:///{folder / 'mlflow.db'}", "design")) == 2 + 5 + 1
     # what was found is a prompt like any other
     trained = mtl("train", *SMALL, "steps=2", "prompt=out/winner.yaml")
     assert trained.code == 0, trained.err
