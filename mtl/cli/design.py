@@ -2,19 +2,17 @@
 
 import argparse
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mtl.cli.output import names
 from mtl.errors import MtlError, choices
 
 if TYPE_CHECKING:
     from mtl.cli.tournament import Judge, Round, Tried
-    from mtl.data.task import LabelledRows
     from mtl.design.candidates import Candidate
-    from mtl.design.pieces import Counts
     from mtl.reporting.design.page import Line
 
 EXAMPLE = """example:
@@ -39,10 +37,20 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("words", nargs="+", metavar="KEY=VALUE", help="task=[...], trunk=..., budget=STEPS, seed=0,1")
     parser.add_argument("--output", type=Path, default=Path("design"), help="folder to write (default: %(default)s)")
     parser.add_argument("--experiment", default="design", help="name in the record (default: %(default)s)")
-    parser.add_argument("--families", type=names, help="of keyword, phrase, feature, soft (default: the first three)")
-    parser.add_argument("--statistics", type=names, help="of chi2, pmi, log_odds, tfidf (default: all)")
+    parser.add_argument(
+        "--families",
+        type=names,
+        help="of keyword, phrase, feature (default: these three), soft, feature_vector, prefix",
+    )
+    parser.add_argument("--statistics", type=names, help="of chi2, pmi, log_odds, tfidf, lm (default: all there are)")
     parser.add_argument("--keywords", type=int, default=2, metavar="N", help="words a label (default: %(default)s)")
-    parser.add_argument("--least", type=int, default=5, metavar="N", help="rows that a keyword stands in, or more")
+    parser.add_argument(
+        "--least",
+        type=int,
+        default=5,
+        metavar="N",
+        help="rows that a keyword stands in, or more (default: %(default)s)",
+    )
     parser.add_argument(
         "--finalists", type=int, default=2, metavar="N", help="of the last round (default: %(default)s)"
     )
@@ -65,52 +73,49 @@ def run(args: argparse.Namespace) -> int:
     asked = sort_words(args.words)
     _check(args)
     from mtl.cli.design_files import write_all, write_prompts
+    from mtl.cli.design_rows import gather, load, seen
+    from mtl.cli.design_trunk import check_families
     from mtl.cli.tournament import Judge, Round
     from mtl.data.pixels import is_image
-    from mtl.design.analysis import describe, pairs
     from mtl.design.candidates import WORDED, candidates, controls
-    from mtl.design.keywords import keywords
+    from mtl.design.measures import told
 
     config, loaded = load(asked.words)
     if images := [name for name, rows in loaded.items() if is_image(rows.corpus.texts[0])]:
         raise MtlError(f"design announces texts in words. Found images, in task {images[0]}")
+    check_families(config, args.families)
     judge = Judge(loaded)
     judge.check()
-    counts = count_all(loaded, args.least)
-    found = candidates(loaded, counts, args.keywords, args.families, args.statistics)
+    rows = gather(config, loaded, args.least, args.statistics)
+    found = candidates(loaded, rows.tables, args.keywords, args.families, told(rows.effects))
     steps = plan(found, args.finalists, asked)
-    facts = {task: describe(rows, config["batch_size"]) for task, rows in loaded.items()}
     print(f"{len(found)} candidates, {len(steps) - 1} screening rounds, budget {asked.budget:,} steps", flush=True)
+    facts = seen(rows, found, args.keywords)
     folder = args.output.resolve() / "prompts"
     write_prompts(folder, found)
     rounds = Round(asked.words, asked.seeds, args.experiment, config["tracking"]["uri"], folder, loaded)
     tried, left = screen(rounds, judge, found, steps[:-1], args.finalists)
     families = [family for family in WORDED if any(c.family == family for c in left)] or ["keyword"]
-    statistic = next((c.origin for c in left if c.origin in args.statistics), args.statistics[0])
-    against = controls(loaded, counts, args.keywords, statistic, families)
+    statistic = next((c.origin for c in left if c.origin in rows.tables), next(iter(rows.tables)))
+    against = controls(loaded, rows.tables, args.keywords, statistic, families)
     write_prompts(folder, against)
     rest = asked.budget - sum(one.steps * len(asked.seeds) for one in tried)
     runs = (len(left) + len(against)) * len(asked.seeds)
     final = rounds.train([*left, *against], len(steps), rest // runs)
     lines = compare(judge, final)
-    chosen = {
-        task: {name: keywords(part, name, args.keywords) for name in args.statistics} for task, part in counts.items()
-    }
-    told = {"facts": facts, "pairs": pairs(loaded, counts), "keywords": chosen}
-    print(write_all(args.output, vars(asked) | {"experiment": args.experiment}, judge, [*tried, *final], lines, told))
+    print(write_all(args.output, vars(asked) | {"experiment": args.experiment}, judge, [*tried, *final], lines, facts))
     return 0
 
 
 def _check(args: argparse.Namespace) -> None:
     """The options, looked at before anything is read; those not given are filled in."""
-    from mtl.design.candidates import FAMILIES
+    from mtl.design.candidates import FAMILIES, TEXTS
     from mtl.design.keywords import STATISTICS
 
-    for name, allowed in (("families", list(FAMILIES)), ("statistics", list(STATISTICS))):
-        given = getattr(args, name) or [word for word in allowed if word != "soft"]
-        if bad := [word for word in given if word not in allowed]:
+    for name, allowed in (("families", FAMILIES), ("statistics", tuple(STATISTICS))):
+        if bad := [word for word in getattr(args, name) or () if word not in allowed]:
             raise MtlError(f"{name} should be of {choices(allowed)}. Found '{bad[0]}'")
-        setattr(args, name, given)
+    args.families = args.families or list(TEXTS)
     for name in ("keywords", "least", "finalists"):
         if getattr(args, name) < 1:
             raise MtlError(f"{name} should be 1 or more. Found {getattr(args, name)}")
@@ -148,47 +153,6 @@ def sort_words(words: Sequence[str]) -> Asked:
     return Asked(tuple(kept), int(own["budget"]), tuple(map(int, seeds)))
 
 
-def load(words: Sequence[str]) -> "tuple[dict[str, Any], dict[str, LabelledRows]]":
-    """The configuration that all runs have, and the rows of its tasks."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    from mtl.cli.build import make_specs
-    from mtl.cli.checks import check
-    from mtl.cli.conf import conf_dir, with_files
-    from mtl.cli.elsewhere import elsewhere
-
-    GlobalHydra.instance().clear()
-    try:
-        with with_files(words) as found, initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
-            config: Any = OmegaConf.to_container(compose("config", found), resolve=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise MtlError(elsewhere(str(error), words) or " ".join(str(error).split())) from error
-    check(config)
-    specs = make_specs(config)
-    for name, spec in specs.items():
-        if spec.kind != "classification":
-            raise MtlError(f"task {name}: design knows words for labels of classification. Found kind {spec.kind}")
-    return config, {name: spec.load() for name, spec in specs.items()}
-
-
-def count_all(loaded: "Mapping[str, LabelledRows]", least: int) -> "dict[str, Counts]":
-    """The pieces of each task's training split, and of no other."""
-    from mtl.design.analysis import targets, texts
-    from mtl.design.pieces import count
-
-    found = {}
-    for task, rows in loaded.items():
-        try:
-            found[task] = count(texts(rows, "train"), targets(rows, "train"), rows.task.kind.labels, least)
-        except MtlError as error:
-            raise MtlError(f"task {task}: {error}") from None
-    return found
-
-
 def plan(found: "Sequence[Candidate]", finalists: int, asked: Asked) -> list[int]:
     """Steps of a run in each round; MtlError where the budget is too small."""
     from mtl.design.candidates import WORDED
@@ -197,7 +161,7 @@ def plan(found: "Sequence[Candidate]", finalists: int, asked: Asked) -> list[int
     families = {candidate.family for candidate in found} & set(WORDED)
     seeds = len(asked.seeds)
     screens = [size * seeds for size in sizes(len(found), finalists)]
-    last = seeds * (min(finalists, len(found)) + 1 + 3 * max(1, len(families)))
+    last = seeds * (min(finalists, len(found)) + 1 + 3 * max(1, min(finalists, len(families))))
     needed = least_budget(screens, last, LEAST_STEPS)
     if asked.budget < needed:
         raise MtlError(

@@ -44,7 +44,7 @@ def write_all(
         judge: knows the scores.
         tried: all rounds.
         lines: finalists against controls.
-        told: facts, pairs and keywords of the tasks.
+        told: what was seen of the tasks (`design_rows.seen`).
     """
     from mtl.reporting.design.page import Score, verdict, write
 
@@ -69,7 +69,12 @@ def write_all(
     values: dict[str, Any] = {"verdict": said, "spent": spent, "metrics": metrics, **asked}
     out = output.resolve()
     made = (out / "prompts" / f"{winner.name}.yaml").read_text(encoding="utf-8")
-    rows = {"winner": winner.name, "scores": [vars(one) for one in scores], "lines": list(map(plain, lines))}
+    rows: dict[str, Any] = {
+        "winner": winner.name,
+        "scores": [vars(one) for one in scores],
+        "lines": list(map(plain, lines)),
+    }
+    rows |= {"tasks": analysed(told), "alike": [vars(pair) for pair in told["alike"]]}
     page = values | dict(told) | {"winner": winner, "scores": scores, "lines": lines, "yaml": made}
     (out / "winner.yaml").write_text(made, encoding="utf-8")
     (out / "results.json").write_text(json.dumps(values | rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -78,6 +83,19 @@ def write_all(
         f"{said}\n{spent:,} steps of {asked['budget']:,}; runs in experiment {asked['experiment']}\n"
         f"written to {output}: report.html, winner.yaml (prompt={output / 'winner.yaml'}), prompts, results.json"
     )
+
+
+def analysed(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Probes, ranks, effects and words of each task, for JSON."""
+    return {
+        task: {
+            "probes": dict(facts.probes),
+            "trunk": vars(told["trunk"][task]) if task in told["trunk"] else None,
+            "measures": {name: vars(effect) for name, effect in told["effects"][task].items()},
+            "words": {name: [vars(word) for word in words] for name, words in told["keywords"][task].items()},
+        }
+        for task, facts in told["facts"].items()
+    }
 
 
 def plain(line: "Line") -> dict[str, Any]:

@@ -8,17 +8,27 @@ import numpy as np
 
 from mtl.data.task import LabelledRows
 from mtl.data.text import CJK
-from mtl.design.keywords import STATISTICS, Keyword, keywords
+from mtl.design.keywords import Keyword, keywords
 from mtl.design.pieces import Counts, common
 from mtl.errors import MtlError
+from mtl.prompts.feature import MEASURES
 
-FAMILIES = ("keyword", "phrase", "feature", "soft")
-WORDED = ("keyword", "phrase", "soft")
+TEXTS = ("keyword", "phrase", "feature")
+LEARNED = {
+    "soft": "mtl.model.prompt.soft.Soft",
+    "feature_vector": "mtl.model.prompt.feature_vector.FeatureVector",
+    "prefix": "mtl.model.prompt.prefix.Prefix",
+}
+"""Families of trained vectors that start from words: their embeddings, or the keys and values that they have."""
+FAMILIES = (*TEXTS, *LEARNED)
+WORDED = ("keyword", "phrase", *LEARNED)
 """Families that are made of words: each has controls of its own."""
 TEMPLATE = "{text}（{words}：{labels}）"
-TARGETS = {name: f"mtl.prompts.{name}.{name.capitalize()}" for name in FAMILIES[:3]}
+TARGETS = {name: f"mtl.prompts.{name}.{name.capitalize()}" for name in TEXTS} | LEARNED
 Words = Mapping[str, Sequence[str]]
 """Of each task."""
+Tables = Mapping[str, Mapping[str, Counts]]
+"""What each statistic is taken of, task by task."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,7 @@ class Candidate:
     Args:
         name: of its file.
         family: `none`, or one of `FAMILIES`.
-        origin: the statistic, `author` for the tasks' own words, or the control.
+        origin: the statistic (of words or of measures), `author` for the tasks' own words, or the control.
         node: its YAML.
         words: that it says, by task.
         control: whether it is only there to be beaten.
@@ -51,25 +61,27 @@ class Candidate:
 
 def candidates(
     loaded: Mapping[str, LabelledRows],
-    counts: Mapping[str, Counts],
+    tables: Tables,
     number: int,
-    families: Sequence[str] = FAMILIES[:3],
-    statistics: Sequence[str] = tuple(STATISTICS),
+    families: Sequence[str] = TEXTS,
+    measures: Sequence[str] = (),
 ) -> list[Candidate]:
     """Every family with every statistic, and with the tasks' own words where all have them; equal ones once.
 
     Args:
         loaded: the tasks.
-        counts: of each task's training rows.
+        tables: of each task's training rows, by statistic.
         number: keywords a label.
         families: of `FAMILIES`.
-        statistics: of `STATISTICS`.
+        measures: those that differ between labels, for a feature prompt of these alone beside the one of all.
     """
     found = []
-    chosen = {name: {task: keywords(part, name, number) for task, part in counts.items()} for name in statistics}
+    chosen = {
+        name: {task: keywords(part, name, number) for task, part in by_task.items()} for name, by_task in tables.items()
+    }
     for family in families:
         if family == "feature":
-            found.append(Candidate("design_feature", "feature", "lengths and signs", {"_target_": TARGETS["feature"]}))
+            found += _features(measures)
             continue
         own = {task: rows.task.keywords if family != "phrase" else [rows.task.phrase] for task, rows in loaded.items()}
         if all(words and all(words) for words in own.values()):
@@ -82,6 +94,15 @@ def candidates(
     return list({str(candidate.node): candidate for candidate in reversed(found)}.values())[::-1]
 
 
+def _features(measures: Sequence[str]) -> list[Candidate]:
+    node = {"_target_": TARGETS["feature"]}
+    found = [Candidate("design_feature", "feature", "lengths and signs", node)]
+    if 0 < len(measures) < len(MEASURES):
+        chosen = node | {"measures": list(measures)}
+        found.append(Candidate("design_feature_kruskal", "feature", "kruskal", chosen))
+    return found
+
+
 def worded(
     family: str, origin: str, by_task: Mapping[str, Sequence[Keyword]], loaded: Mapping[str, LabelledRows]
 ) -> Candidate:
@@ -92,7 +113,7 @@ def worded(
 
 def controls(
     loaded: Mapping[str, LabelledRows],
-    counts: Mapping[str, Counts],
+    tables: Tables,
     number: int,
     statistic: str,
     families: Sequence[str],
@@ -102,13 +123,13 @@ def controls(
 
     Args:
         loaded: the tasks.
-        counts: of each task's training rows.
+        tables: of each task's training rows, by statistic.
         number: keywords a label.
         statistic: by which the words of shuffled labels, and how many words there are, are found.
         families: of `WORDED`.
         seed: of what is random.
     """
-    generator = np.random.default_rng(seed)
+    generator, counts = np.random.default_rng(seed), tables[statistic]
     real = {task: [found.word for found in keywords(part, statistic, number)] for task, part in counts.items()}
     random = {
         task: generator.choice(part.words, min(len(real[task]), len(part.words)), replace=False).tolist()
@@ -150,11 +171,11 @@ def _said(
 
 def _of(family: str, origin: str, words: Words, said: Mapping[str, Any], *, control: bool = False) -> Candidate:
     plain = {task: value if isinstance(value, str) else list(value) for task, value in said.items()}
-    if family == "soft":  # vectors that start from the embeddings of the words
+    if family in LEARNED:
         none = {"_target_": "mtl.prompts.none.NoPrompt"}
         # a task's own words enter the vocabulary by their field, others are in its training rows
         init = "keywords" if origin == "author" else plain
-        node: dict[str, Any] = {"_target_": "mtl.model.prompt.soft.Soft", "text": none, "init": init}
+        node: dict[str, Any] = {"_target_": TARGETS[family], "text": none, "init": init}
     else:
         node = {"_target_": TARGETS[family], f"{family}s": plain}
     return Candidate(f"design_{family}_{origin}", family, origin, node, words, control)

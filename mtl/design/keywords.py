@@ -1,7 +1,8 @@
-"""Keywords of each label, by any of four statistics of the training rows."""
+"""Keywords of each label, by any of five statistics of the training rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,17 +11,21 @@ from mtl.design.pieces import Counts
 from mtl.functional.association import chi2, log_odds, pmi
 
 
-def _tfidf(counts: Counts) -> np.ndarray:
-    """Mean TF-IDF (scikit-learn's, rows of length 1) in the label's rows less that in all others."""
-    from sklearn.feature_extraction.text import TfidfTransformer
-
-    weights_NW = TfidfTransformer().fit_transform(counts.times)
+def _gap(values_NW: Any, counts: Counts) -> np.ndarray:
+    """Mean in the label's rows less that in all others, Y x W."""
     gaps = []
     for y in range(len(counts.labels)):
         ours, others = counts.targets == y, counts.targets != y
-        means = [np.asarray(weights_NW[part].mean(0)).ravel() if part.any() else 0.0 for part in (ours, others)]
+        means = [np.asarray(values_NW[part].mean(0)).ravel() if part.any() else 0.0 for part in (ours, others)]
         gaps.append(means[0] - means[1])
     return np.stack(gaps)
+
+
+def _tfidf(counts: Counts) -> np.ndarray:
+    """Gap of TF-IDF (scikit-learn's, rows of length 1)."""
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    return _gap(TfidfTransformer().fit_transform(counts.times), counts)
 
 
 STATISTICS: dict[str, Callable[[Counts], np.ndarray]] = {
@@ -28,8 +33,9 @@ STATISTICS: dict[str, Callable[[Counts], np.ndarray]] = {
     "pmi": lambda counts: pmi(counts.by_label(rows=True), counts.sizes),
     "log_odds": lambda counts: log_odds(counts.by_label(rows=False)),
     "tfidf": _tfidf,
+    "lm": lambda counts: _gap(counts.times, counts),
 }
-"""Y x W scores of each word for each label; more is closer to the label."""
+"""Y x W scores of each word for each label; more is closer to the label. `lm` takes what `label_words` counts."""
 
 
 @dataclass(frozen=True)

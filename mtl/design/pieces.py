@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ class Counts:
 
     Args:
         words: the pieces that stand in enough rows.
-        times: how often, N x W, a sparse matrix.
+        times: how often, N x W, a sparse matrix; for the statistic `lm` log-probabilities, dense.
         targets: the label of each row.
         labels: their names.
     """
@@ -53,6 +53,13 @@ class Counts:
         """Y x W: rows of the label that have the piece, or how often it stands in them."""
         kept = (self.times > 0).astype(int) if rows else self.times
         return np.stack([np.asarray(kept[self.targets == y].sum(0)).ravel() for y in range(len(self.labels))])
+
+    def only(self, keep: Callable[[str], bool]) -> "Counts":
+        """Without the other words; MtlError where none is left."""
+        places = [place for place, word in enumerate(self.words.tolist()) if keep(word)]
+        if not places:
+            raise MtlError(f"the trunk's tokenizer knows none of the {len(self.words)} words of the training rows")
+        return Counts(self.words[places], self.times[:, places], self.targets, self.labels)
 
     def shuffled(self, seed: int) -> "Counts":
         """The same rows with the labels of others."""

@@ -8,9 +8,11 @@ import pytest
 import yaml
 
 from mtl.cli.design import sort_words
+from mtl.cli.design_rows import gather, load
 from mtl.cli.tournament import Judge, Tried
 from mtl.data.task import TaskSpec
-from mtl.design.candidates import Candidate
+from mtl.design.candidates import Candidate, candidates, controls
+from mtl.design.keywords import STATISTICS, keywords
 from mtl.errors import MtlError
 from mtl.functional.row_bootstrap import Difference
 from mtl.reporting.design.page import Line, verdict
@@ -43,8 +45,10 @@ def test_designs_a_prompt_and_records_where_it_came_from(mtl, folder):
     steps = runs.groupby("tags.mtl.design.round")["params.steps"].first().astype(int)
     assert steps["2"] >= 2 * steps["1"]
     page = (folder / "out" / "report.html").read_text()
-    assert page.count("data:image/") == 3
+    assert page.count("data:image/") == 4
     assert "http://" not in page.replace("http://www.w3.org", "")
+    assert found["tasks"]["reviews"]["trunk"] is None
+    assert "starts untrained" in page
     # a run whose folder is gone is trained again, and only that one
     shutil.rmtree(chi2["tags.mtl.folder"])
     again = mtl("design", *SMALL, "budget=80", *few)
@@ -69,7 +73,13 @@ def test_designs_a_prompt_and_records_where_it_came_from(mtl, folder):
         ([TASK, "batch_size=0"], "batch_size should be a whole number of at least 1. Found 0"),
         (["trunk=lstm"], "design needs task=[...]"),
         (["task=[./names.yaml]"], "task names: design knows words for labels of classification. Found kind tagging"),
-        ([TASK, "--statistics", "entropy"], "statistics should be of chi2, pmi, log_odds or tfidf. Found 'entropy'"),
+        (
+            [TASK, "--statistics", "entropy"],
+            "statistics should be of chi2, pmi, log_odds, tfidf or lm. Found 'entropy'",
+        ),
+        ([TASK, "trunk=lstm", "--statistics", "lm"], "statistics: lm needs a trunk with a language model: the trunk"),
+        ([TASK, "trunk=lstm", "--families", "prefix"], "families: prefix needs a trunk with keys and values"),
+        ([TASK, "trunk=minilm", "trunk.cache=true", "--families", "soft"], "trunk.cache should be false: family soft"),
         ([TASK, "--finalists", "0"], "finalists should be 1 or more. Found 0"),
         ([TASK, "--least", "999"], "task reviews: no word stands in 999 of the"),
         ([TASK, "trunk=nope"], "trunk"),
@@ -82,6 +92,52 @@ def test_what_is_asked_wrongly_is_one_line_before_any_training(mtl, folder, word
     assert done.err.startswith("mtl: ")
     assert len(done.err.strip().splitlines()) == 1
     assert not (folder / "design").exists()
+
+
+@pytest.mark.slow
+def test_a_pretrained_trunk_is_looked_at_and_takes_prefixes_and_feature_vectors(mtl, folder, minilm):
+    plain = (folder / "reviews.yaml").read_text().split("keywords")[0]
+    (folder / "plain.yaml").write_text(plain)
+    asked = ("task=[./plain.yaml]", *SMALL[1:-1], "trunk=minilm", "data.max_length=48", "budget=90")
+    few = ("--statistics", "chi2", "--finalists", "1", "--families", "feature_vector,prefix")
+    done = mtl("design", *asked, *few)
+    assert done.code == 0, done.err
+    found = json.loads((folder / "design" / "results.json").read_text())
+    probes = found["tasks"]["plain"]["trunk"]["probes"]
+    assert probes["linear"] > 0.9 > probes["majority"]  # words that say good or bad
+    assert 1 < found["tasks"]["plain"]["trunk"]["rank"] < 384
+    for family in ("prefix", "feature_vector"):
+        node = yaml.safe_load((folder / "design" / "prompts" / f"design_{family}_chi2.yaml").read_text())
+        assert set(node["init"]["plain"]) <= {"nice", "great", "fine", "love", "poor", "awful", "sad", "hate"}
+    assert "of 384" in (folder / "design" / "report.html").read_text()
+
+
+def test_label_words_of_a_language_model_are_candidates_with_controls_of_their_own(folder, tiny_model):
+    trunk = ("trunk=hf_decoder", f"trunk.name={tiny_model('gpt2')}", "data.max_length=60")
+    config, loaded = load([*SMALL[:-1], *trunk])
+    rows = gather(config, loaded, 5, ["lm"])
+    (own, ours) = candidates(loaded, rows.tables, 1, ["keyword"])
+    assert (own.origin, ours.origin) == ("author", "lm")
+    best = keywords(rows.tables["lm"]["reviews"], "lm", 1)
+    assert ours.words["reviews"] == [word.word for word in best]
+    assert {word.label for word in best} == {"good", "bad"}
+    said = {one.origin: one.words.get("reviews") for one in controls(loaded, rows.tables, 1, "lm", ["keyword"])}
+    assert len(said["random"]) == len(said["filler"]) == 2
+    assert set(said["random"]) <= set(rows.tables["lm"]["reviews"].words)
+    assert gather(config, loaded, 5, None).tables.keys() == STATISTICS.keys()
+
+
+def test_words_that_the_tokenizer_does_not_know_are_no_keywords(folder, tiny_model):
+    config, loaded = load([*SMALL[:-1], "trunk=hf_encoder", f"trunk.name={tiny_model('bert')}", "data.max_length=60"])
+    rows = gather(config, loaded, 5, ["chi2"])
+    assert {"nice", "great", "awful", "book"} <= set(rows.counts["reviews"].words)
+    assert not {"love", "hate", "poor"} & set(rows.counts["reviews"].words)
+
+
+def test_help_says_every_default(mtl):
+    said = " ".join(mtl("design", "--help").out.split())
+    for option in ("--keywords", "--least", "--finalists"):
+        assert "(default: " in said.split(f"{option} N ")[-1].split("--")[0], option
 
 
 def test_words_of_the_command_are_told_apart():

@@ -34,7 +34,7 @@ def label_words(
     check_kind(task, head)
     if not isinstance(encoder, PretrainedTokenizer):
         raise MtlError(f"head={head} needs a trunk with a language model: take trunk=hf_decoder or trunk=hf_encoder")
-    context = _context(task, prompt, encoder, causal)
+    context = context_of(task, prompt, encoder, causal)
     labels = task.kind.labels
     if given is not None and set(map(str, given)) != set(labels):
         raise MtlError(f"head.words.{task.name} should name the labels {list(labels)}. Found {[*map(str, given)]}")
@@ -66,11 +66,11 @@ def check_kind(task: Task, head: str) -> None:
 
 def single_word(task: Task, word: Any, encoder: PretrainedTokenizer, prompt: Prompt) -> Word:
     """The ids of a word that a decoder says where a task has no label; MtlError as of `label_words`."""
-    return _ids(task, "none", word, _context(task, prompt, encoder, True), encoder, True)
+    return _ids(task, "none", word, context_of(task, prompt, encoder, True), encoder, True)
 
 
-def _context(task: Task, prompt: Prompt, encoder: PretrainedTokenizer, causal: bool) -> str:
-    """What stands right before the word."""
+def context_of(task: Task, prompt: Prompt, encoder: PretrainedTokenizer, causal: bool) -> str:
+    """What stands right before the word; MtlError where the prompt has no place for it."""
     before, after = prompt.render(task, "N/A")
     if causal:
         if MASK in before + after:

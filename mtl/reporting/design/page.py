@@ -63,7 +63,8 @@ def write(values: Mapping[str, Any]) -> str:
     """The page. Every value is escaped; scripts and addresses from elsewhere are forbidden to the browser as well.
 
     Args:
-        values: facts and pairs of the tasks, keywords by task and statistic, scores, lines, and how it was asked.
+        values: facts and pairs of the tasks, keywords by task and statistic, effects of measures, what the trunk knows,
+            scores, lines, and how it was asked.
     """
     import mtl
     from mtl.reporting.design.pictures import pictures
@@ -71,7 +72,7 @@ def write(values: Mapping[str, Any]) -> str:
     return render(
         Path(__file__).parent,
         **values,
-        pictures=pictures(values["facts"], values["scores"], values["lines"]),
+        pictures=pictures(values["facts"], values["trunk"], values["scores"], values["lines"]),
         version=mtl.__version__,
         median=lambda lengths_N: int(np.median(lengths_N)),
     )

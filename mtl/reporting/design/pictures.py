@@ -13,16 +13,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mtl.design.analysis import TaskFacts
+    from mtl.design.trunk import TrunkFacts
     from mtl.reporting.design.page import Line, Score
 
 
 def pictures(
-    facts: "Mapping[str, TaskFacts]", scores: "Sequence[Score]", lines: "Sequence[Line]"
+    facts: "Mapping[str, TaskFacts]",
+    trunk: "Mapping[str, TrunkFacts]",
+    scores: "Sequence[Score]",
+    lines: "Sequence[Line]",
 ) -> dict[str, Picture]:
-    """By kind: `tasks`, `rounds`, `differences`."""
+    """By kind: `tasks`, `probes`, `rounds`, `differences`."""
     with styled():
         return {
             "tasks": _picture("tasks", _tasks(facts), "Length of the training texts and balance of the labels"),
+            "probes": _picture(
+                "probes", _probes(facts, trunk), "How far each task is told apart before training: validation accuracy"
+            ),
             "rounds": _picture(
                 "rounds", _rounds(scores), "Mean over tasks of the validation score, on the half that chooses"
             ),
@@ -48,6 +55,35 @@ def _tasks(facts: "Mapping[str, TaskFacts]") -> "Figure":
         left.set(title=name, xlabel="characters (the longest 1 % together)", ylabel="texts")
         right.barh(list(found.balance)[::-1], list(found.balance.values())[::-1], color=COLOURS[2])
         right.set(title=name, xlabel="share of the training rows")
+    return figure
+
+
+def _probes(facts: "Mapping[str, TaskFacts]", trunk: "Mapping[str, TrunkFacts]") -> "Figure":
+    figure = new_figure("page")
+    bars = {
+        "commonest label": ("0.7", {task: found.probes["majority"] for task, found in facts.items()}),
+        **{
+            f"{title} on {where}": (
+                colour,
+                {task: found.probes[name] for task, found in of.items() if name in found.probes},
+            )
+            for where, of, colours in (("words", facts, COLOURS[:2]), ("the trunk", trunk, COLOURS[2:4]))
+            for (name, title), colour in zip({"linear": "linear", "knn": "kNN"}.items(), colours, strict=True)
+        },
+    }
+    shown = {name: bar for name, bar in bars.items() if bar[1]}
+    figure.set_figheight(0.8 + 0.17 * (len(shown) + 1) * len(facts))
+    axes = figure.subplots()
+    for place, (name, (colour, scores)) in enumerate(shown.items()):
+        at = [list(facts).index(task) * (len(shown) + 1) + place for task in scores]
+        axes.barh(at, list(scores.values()), color=colour, label=name)
+        for y, value in zip(at, scores.values(), strict=True):
+            axes.text(value + 0.005, y, f"{value:.3f}", va="center", fontsize=6)
+    middle = (len(shown) - 1) / 2
+    axes.set(yticks=[task * (len(shown) + 1) + middle for task in range(len(facts))], yticklabels=list(facts))
+    axes.set(xlim=(0, 1.06), xlabel="accuracy")
+    axes.invert_yaxis()
+    figure.legend(loc="outside right upper")
     return figure
 
 
