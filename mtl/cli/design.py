@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     asked = sort_words(args.words)
     _check(args)
     from mtl.cli.design_files import write_all, write_prompts
-    from mtl.cli.design_rows import gather, load, seen
+    from mtl.cli.design_rows import check_room, gather, load, seen
     from mtl.cli.design_trunk import check_families
     from mtl.cli.tournament import Judge, Round
     from mtl.data.pixels import is_image
@@ -88,6 +88,9 @@ def run(args: argparse.Namespace) -> int:
     judge.check()
     rows = gather(config, loaded, args.least, args.statistics)
     found = candidates(loaded, rows.tables, args.keywords, args.families, told(rows.effects))
+    worded = [family for family in WORDED if family in args.families] or ["keyword"]
+    possible = [one for name in rows.tables for one in controls(loaded, rows.tables, args.keywords, name, worded)]
+    check_room(rows, [*found, *possible])
     steps = plan(found, args.finalists, asked)
     print(f"{len(found)} candidates, {len(steps) - 1} screening rounds, budget {asked.budget:,} steps", flush=True)
     facts = seen(rows, found, args.keywords)
@@ -95,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     write_prompts(folder, found)
     rounds = Round(asked.words, asked.seeds, args.experiment, config["tracking"]["uri"], folder, loaded)
     tried, left = screen(rounds, judge, found, steps[:-1], args.finalists)
-    families = [family for family in WORDED if any(c.family == family for c in left)] or ["keyword"]
+    families = [family for family in worded if any(c.family == family for c in left)] or ["keyword"]
     statistic = next((c.origin for c in left if c.origin in rows.tables), next(iter(rows.tables)))
     against = controls(loaded, rows.tables, args.keywords, statistic, families)
     write_prompts(folder, against)

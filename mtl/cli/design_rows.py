@@ -8,10 +8,14 @@ from mtl.cli.design_trunk import Opened, label_words, look, open_trunk
 from mtl.errors import MtlError
 
 if TYPE_CHECKING:
+    from mtl.data.encoder import Encoder
     from mtl.data.task import LabelledRows
     from mtl.design.candidates import Candidate, Tables
     from mtl.design.measures import Effect
     from mtl.design.pieces import Counts
+
+FEW = 20
+"""Texts on which the length of a prompt is tried out."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,26 @@ def gather(
                 del tables[name]
     found = {task: effects(texts(rows, "train"), targets(rows, "train")) for task, rows in loaded.items()}
     return Rows(config, loaded, counts, tables, found, opened, skipped)
+
+
+def check_room(rows: Rows, found: "Sequence[Candidate]") -> None:
+    """MtlError where a prompt leaves no room for a text: found before any training."""
+    from mtl.cli.instantiate import instantiate
+    from mtl.data.vocabulary import Vocabulary
+    from mtl.design.analysis import texts
+    from mtl.prompts.announce import announced
+
+    data = rows.config["data"]
+    encoder: Encoder = rows.opened.encoder if rows.opened else Vocabulary.fit([], data["unit"], min_count=1)
+    few = {task: texts(part, "train")[:FEW] for task, part in rows.loaded.items()}
+    for candidate in (one for one in found if one.node):
+        prompt = instantiate("prompt", candidate.node)
+        for name, part in rows.loaded.items():
+            prompt.fit(part.task, few[name])
+            try:
+                announced(prompt, part.task, few[name], None, encoder, data["max_length"])
+            except MtlError as error:
+                raise MtlError(f"{candidate.name} for task {name}: data.{error}; --keywords says fewer words") from None
 
 
 def seen(rows: Rows, found: "Sequence[Candidate]", number: int) -> dict[str, Any]:

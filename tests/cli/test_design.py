@@ -80,6 +80,10 @@ def test_designs_a_prompt_and_records_where_it_came_from(mtl, folder):
         ([TASK, "trunk=lstm", "--statistics", "lm"], "statistics: lm needs a trunk with a language model: the trunk"),
         ([TASK, "trunk=lstm", "--families", "prefix"], "families: prefix needs a trunk with keys and values"),
         ([TASK, "trunk=minilm", "trunk.cache=true", "--families", "soft"], "trunk.cache should be false: family soft"),
+        (
+            [TASK, "data.unit=words", "data.max_length=4"],
+            "design_keyword_chi2 for task reviews: data.max_length should",
+        ),
         ([TASK, "--finalists", "0"], "finalists should be 1 or more. Found 0"),
         ([TASK, "--least", "999"], "task reviews: no word stands in 999 of the"),
         ([TASK, "trunk=nope"], "trunk"),
