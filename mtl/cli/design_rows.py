@@ -71,7 +71,7 @@ def gather(
             if why and statistics:
                 raise MtlError(f"statistics: lm needs a trunk with a language model: {why}")
             if why:
-                skipped.append(f"Label words by the language model: {why}.")
+                skipped.append(f"Label words by the language model are left out: {why}.")
                 del tables[name]
     found = {task: effects(texts(rows, "train"), targets(rows, "train")) for task, rows in loaded.items()}
     return Rows(config, loaded, counts, tables, found, opened, skipped)

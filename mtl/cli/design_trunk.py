@@ -112,7 +112,9 @@ def look(
     from mtl.prompts.none import NoPrompt
 
     if opened is None:
-        return Looked(skipped=["Probes of the trunk: it starts untrained, so its features say nothing yet."])
+        return Looked(
+            skipped=["Probes of the trunk are left out: it starts untrained, so its features say nothing yet."]
+        )
     length, trainer = config["data"]["max_length"], config["trainer"]
     tasks = announce(loaded, NoPrompt(), opened.encoder, length)
     model = MultiTaskModel(opened.trunk, {name: rows.task.kind for name, rows in loaded.items()})
