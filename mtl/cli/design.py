@@ -87,20 +87,22 @@ def run(args: argparse.Namespace) -> int:
     judge = Judge(loaded)
     judge.check()
     rows = gather(config, loaded, args.least, args.statistics)
+    check_families(config, args.families, rows.opened)
     found = candidates(loaded, rows.tables, args.keywords, args.families, told(rows.effects))
     worded = [family for family in WORDED if family in args.families] or ["keyword"]
     possible = [one for name in rows.tables for one in controls(loaded, rows.tables, args.keywords, name, worded)]
     check_room(rows, [*found, *possible])
     steps = plan(found, args.finalists, asked)
     print(f"{len(found)} candidates, {len(steps) - 1} screening rounds, budget {asked.budget:,} steps", flush=True)
-    facts = seen(rows, found, args.keywords)
+    facts, tables = seen(rows, found, args.keywords), rows.tables
+    del rows  # the trunk that was looked at makes room for those that train
     folder = args.output.resolve() / "prompts"
     write_prompts(folder, found)
     rounds = Round(asked.words, asked.seeds, args.experiment, config["tracking"]["uri"], folder, loaded)
     tried, left = screen(rounds, judge, found, steps[:-1], args.finalists)
     families = [family for family in worded if any(c.family == family for c in left)] or ["keyword"]
-    statistic = next((c.origin for c in left if c.origin in rows.tables), next(iter(rows.tables)))
-    against = controls(loaded, rows.tables, args.keywords, statistic, families)
+    statistic = next((c.origin for c in left if c.origin in tables), next(iter(tables)))
+    against = controls(loaded, tables, args.keywords, statistic, families)
     write_prompts(folder, against)
     rest = asked.budget - sum(one.steps * len(asked.seeds) for one in tried)
     runs = (len(left) + len(against)) * len(asked.seeds)

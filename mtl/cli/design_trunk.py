@@ -45,7 +45,7 @@ class Looked:
     skipped: Sequence[str] = ()
 
 
-def check_families(config: Config, families: Sequence[str]) -> None:
+def check_families(config: Config, families: Sequence[str], opened: Opened | None = None) -> None:
     """MtlError where a family can't go with the trunk: found before any training."""
     from hydra.utils import get_class
 
@@ -54,7 +54,8 @@ def check_families(config: Config, families: Sequence[str]) -> None:
 
     trunk, made = config["trunk"], get_class(config["trunk"]["_target_"])
     learned = [family for family in families if family in LEARNED]
-    if "prefix" in learned and getattr(made, "prefix_shape", None) is Trunk.prefix_shape:
+    without = getattr(made, "prefix_shape", None) is Trunk.prefix_shape
+    if "prefix" in learned and (without or (opened is not None and opened.trunk.prefix_shape() is None)):
         said = made.__name__.lower()
         raise MtlError(f"families: prefix needs a trunk with keys and values, such as transformer. Found {said}")
     if learned and trunk.get("cache"):

@@ -9,6 +9,7 @@ import yaml
 
 from mtl.cli.design import sort_words
 from mtl.cli.design_rows import gather, load
+from mtl.cli.design_trunk import check_families, open_trunk
 from mtl.cli.tournament import Judge, Tried
 from mtl.data.task import TaskSpec
 from mtl.design.candidates import Candidate, candidates, controls
@@ -136,6 +137,14 @@ def test_words_that_the_tokenizer_does_not_know_are_no_keywords(folder, tiny_mod
     rows = gather(config, loaded, 5, ["chi2"])
     assert {"nice", "great", "awful", "book"} <= set(rows.counts["reviews"].words)
     assert not {"love", "hate", "poor"} & set(rows.counts["reviews"].words)
+
+
+def test_a_pretrained_trunk_that_reads_no_keys_and_values_takes_no_prefix(folder, tiny_model):
+    words = (*SMALL[:-1], "trunk=hf_encoder", f"trunk.name={tiny_model('modernbert')}", "data.max_length=60")
+    config, loaded = load(words)
+    check_families(config, ["prefix"])  # the class alone can't tell
+    with pytest.raises(MtlError, match="families: prefix needs a trunk with keys and values"):
+        check_families(config, ["prefix"], open_trunk(config, loaded))
 
 
 def test_help_says_every_default(mtl):
