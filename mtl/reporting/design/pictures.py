@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from mtl.reporting.figures.style import COLOURS, MARKERS, new_figure, styled
 from mtl.reporting.report.pictures import PIXELS, Picture, as_data
@@ -101,8 +100,8 @@ def _rounds(scores: "Sequence[Score]") -> "Figure":
             markersize=4,
             label=name.removeprefix("design_"),
         )
-    axes.set(xlabel="round", ylabel="validation score")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    last = max(one.number for one in scores)
+    axes.set(xlabel="round", ylabel="validation score", xlim=(0.7, last + 0.3), xticks=range(1, last + 1))
     figure.legend(loc="outside right upper")
     return figure
 
