@@ -99,7 +99,7 @@ def padding(lengths_N: np.ndarray, batch_size: int, seed: int = 0) -> float:
 
 
 def _probes(rows: LabelledRows, seed: int) -> tuple[Probes, int]:
-    """Probes on TF-IDF of pieces; where there is no piece at all they know what the commonest label does."""
+    """Probes on TF-IDF of pieces; where there is no piece at all they see nothing."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     kept = {}
@@ -110,9 +110,10 @@ def _probes(rows: LabelledRows, seed: int) -> tuple[Probes, int]:
     (train, train_N), (val, val_N) = kept["train"], kept["val"]
     reader = TfidfVectorizer(analyzer=lambda text: list(pieces(text)), min_df=min(2, len(train)))
     try:
-        return probe(reader.fit_transform(train), train_N, reader.transform(val), val_N), len(train)
+        seen = reader.fit_transform(train)
     except ValueError:  # no piece at all
-        return {"majority": float(np.mean(val_N == np.bincount(train_N).argmax()))}, len(train)
+        return probe(np.zeros((len(train), 1)), train_N, np.zeros((len(val), 1)), val_N), len(train)
+    return probe(seen, train_N, reader.transform(val), val_N), len(train)
 
 
 def pairs(loaded: Mapping[str, LabelledRows], counts: Mapping[str, Counts]) -> list[PairFacts]:

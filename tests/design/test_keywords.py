@@ -151,6 +151,12 @@ def test_facts_of_a_task(loaded):
     assert facts.probes["linear"] > 0.9 > facts.probes["majority"]
 
 
+def test_texts_without_a_word_are_told_as_the_commonest_label(literal):
+    source = literal([str(number) for number in range(12)], label=["a", "a", "b"] * 4)
+    found = describe(TaskSpec("t", "classification", source).load(), 4).probes
+    assert found["linear"] == found["majority"]
+
+
 def test_padding_by_hand():
     assert padding(np.array([4, 4]), 2) == 0
     assert padding(np.array([1, 3]), 2) == pytest.approx(1 / 3)
