@@ -76,6 +76,18 @@ class MultiTaskModel(nn.Module):
         """Parameters of learned prompts that belong to other tasks than these."""
         return [] if self.prompt is None else [self.prompt.get_parameter(name) for name in self.prompt.idle(tasks)]
 
+    def saved_parameters(self) -> int:
+        """How many numbers answer beside a trunk that is found again by its name, or made again from its seed: heads,
+        learned prompts as they are saved, and what trained of the trunk.
+        """
+        prompts = [] if self.prompt is None else self.prompt.kept().values()
+        parts = [self.heads, *([self.condition] if self.condition else [])]
+        own = [
+            *(p for part in parts for p in part.parameters()),
+            *(p for p in self.trunk.parameters() if p.requires_grad),
+        ]
+        return sum(value.numel() for value in [*prompts, *own])
+
     def features(self, batch: Batch) -> Tensor:
         """What heads read: tokens, U x L x D, or whole texts, U x D, where no task of the run tags tokens."""
         features = self.trunk(batch.ids, batch.lengths) if self.prompt is None else self.prompt(self.trunk, batch)

@@ -25,8 +25,8 @@ class Report(Protocol):
 
 
 class Record(Callback):
-    """Writes `train/<task>/loss` and `/weight` (means over `every` steps), `val/...`, `test/...`, rows and step time;
-    `switch/<task>/rate` where it changes;
+    """Writes `train/<task>/loss` and `/weight` (means over `every` steps), `val/...`, `test/...`, rows, step time
+    and the size of what is saved; `switch/<task>/rate` where it changes;
     with a weighting that takes gradients, what `gradient_points` says of the last of every `every` steps.
 
     Args:
@@ -101,6 +101,7 @@ class Record(Callback):
             if count:
                 values[f"train/{name}/steps_skipped"] = float(count)
         values["weighting/fallbacks"] = float(pl_module.weighting.fallbacks)
+        values["model/saved_parameters"] = float(pl_module.model.saved_parameters())
         values["time/step_ms"] = 1000 * self._training_seconds / max(self._timed_steps, 1)
         for report in self.reports:
             values |= report.points()

@@ -1,7 +1,10 @@
 """Learned prompts by the command: what is separate stays separate, and what is saved is what was trained."""
 
+import math
+
 import pytest
 import torch
+from mlflow import MlflowClient
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -44,6 +47,11 @@ def test_with_separate_prompts_on_a_frozen_trunk_company_changes_nothing(mtl, fo
         assert not torch.allclose(together[row := f"model.prompt.rows.{task}.vectors"], fresh[row], atol=1e-3)
 
 
+def recorded(folder, run):
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    return client.get_run(run).data.metrics["model/saved_parameters"]
+
+
 MEMBERS = {
     "soft": 20,
     "reparam": 20,
@@ -68,6 +76,9 @@ def test_a_prompt_file_answers_as_the_run_did_on_a_fresh_trunk(mtl, folder, two,
     assert exported.code == 0, exported.err
     assert (folder / "mine.safetensors").read_bytes() == file.read_bytes()
     assert file.stat().st_size < kilobytes * 1024
+    with safe_open(file, "pt") as opened:
+        saved = [opened.get_slice(name).get_shape() for name in opened.keys() if name[:8] != "payload."]  # noqa: SIM118
+    assert recorded(folder, run) == sum(map(math.prod, saved))
 
 
 def test_what_a_prompt_file_cannot_be(mtl, folder, two):

@@ -190,3 +190,15 @@ def test_gramians_at_the_prompt_are_those_of_a_loop(made, rows):
     losses = [kinds[name].kind.loss(found[name], batch.tasks[name].targets) for name in tasks]
     J = torch.stack([torch.autograd.grad(loss, vectors, retain_graph=True)[0].flatten() for loss in losses])
     torch.testing.assert_close(module.gramian[1], J @ J.T, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("member", "own"), {"soft, shared": 3 * 8, "multitask": 3 * 8 + 4 * 2 * (3 + 8), "reparam": 11 * 8}.items()
+)
+def test_counts_what_a_saved_run_needs_beside_a_trunk_that_is_found_again(made, member, own):
+    model, tasks = made(MEMBERS[member]())  # width 8; the four prompts of reparam have 2 + 5 + 1 + 3 places
+    heads = sum(9 * task.labelled.task.kind.num_outputs for task in tasks.values())
+    trunk = sum(parameter.numel() for parameter in model.trunk.parameters())
+    assert model.saved_parameters() == own + heads + trunk
+    model.trunk.freeze()
+    assert model.saved_parameters() == own + heads
