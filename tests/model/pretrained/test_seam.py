@@ -57,6 +57,32 @@ def test_features_are_those_of_transformers_own_forward(tiny_model, kind):
         torch.testing.assert_close(found[row, :length], expected, **close)
 
 
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "llama"])
+@pytest.mark.parametrize("prefixed", [False, True])
+def test_rows_of_very_different_lengths_go_through_in_parts_and_nothing_changes(
+    tiny_model, kind, prefixed, monkeypatch
+):
+    trunk, (ids, lengths) = trunk_of(tiny_model(kind), kind), batch((2, 9, 3, 30) * 5, 30)
+    layers, heads, width = trunk.prefix_shape()
+    prefix = [tuple(torch.randn(20, heads, 2, width) for _ in "kv") for _ in range(layers)] if prefixed else None
+    inside = torch.arange(30) < lengths[:, None]
+    places = counted(inside) + 2 * prefixed
+    embedded = trunk.embed(ids).detach().requires_grad_()
+    told = torch.randn(20, 30, 32).masked_fill(~inside[..., None], 0)
+
+    def features():
+        found = trunk.encode(embedded, inside, places, prefix)
+        return found, torch.autograd.grad((found * told).sum(), embedded)[0]
+
+    blocks, run = [], trunk._run_block
+    monkeypatch.setattr(trunk, "_run_block", lambda rows, *rest: (blocks.append(rows.shape[1]), run(rows, *rest))[1])
+    parts = features()
+    assert blocks == [3, 30]
+    monkeypatch.setattr("mtl.model.pretrained.trunk.alike", lambda lengths: [torch.arange(len(lengths))])
+    for found, expected in zip(parts, features(), strict=True):
+        torch.testing.assert_close(found, expected, **close)
+
+
 @pytest.mark.parametrize("side", ["left", "right", "middle"])
 def test_where_the_padding_stands_changes_nothing(tiny_model, kind, side):
     trunk = trunk_of(tiny_model(kind), kind)
