@@ -34,7 +34,8 @@ class Batch:
         ids: U x L (long).
         lengths: U true lengths (long).
         tasks: the share of each task in the step, in the order of the run.
-        bounds: U x 2 (long), where the announced text begins and ends, for prompts that stand there.
+        bounds: U x 3 (long), where the announced text begins and ends, and where `{prompt}` is, for prompts that
+            stand there.
         numbers: U x F, what a prompt measured on each text.
 
     """

@@ -10,6 +10,8 @@ from torch import Tensor
 from mtl.data.encoder import Encoder
 from mtl.errors import MtlError
 
+PLACE = "{prompt}"
+"""Where in its words an announcement keeps the place of learned vectors (`slot=inside`); it is no word itself."""
 Announce = Callable[[str], tuple[str, str]]
 """A text -> what stands before it and what stands after it."""
 
@@ -25,6 +27,7 @@ class Inputs:
         padding: the id that fills up a block.
         text_to: where the announced text of each row ends; `None` where nobody asks.
         numbers: N x F, what a prompt measured on each text.
+        place_at: where `{prompt}` stands in each row, its text's begin where it doesn't; `None` where nobody asks.
 
     """
 
@@ -36,6 +39,7 @@ class Inputs:
     padding: int = 0
     text_to: np.ndarray | None = None
     numbers: np.ndarray | None = None
+    place_at: np.ndarray | None = None
 
     @classmethod
     def build(
@@ -51,8 +55,8 @@ class Inputs:
 
         MtlError where no room for a text is left, or where the inputs are images and the prompt says something.
         """
-        words: dict[str, np.ndarray] = {"": np.zeros(0, np.int32)}
-        rows, text_at, text_to, first, truncated = [], [], [], [], 0
+        words: dict[str, tuple[np.ndarray, int | None]] = {"": (np.zeros(0, np.int32), None)}
+        rows, text_at, text_to, place_at, first, truncated = [], [], [], [], [], 0
         for row, text in enumerate(texts):
             said, follows = announce(text)
             if encoder.length is not None and (said or follows or virtual):
@@ -60,9 +64,10 @@ class Inputs:
             said, read = encoder.border(said, text)
             for part in (said, follows):
                 if part not in words:
-                    words[part] = encoder.encode_prompt(part)
-            before = np.concatenate((encoder.start, words[said]))
-            after = np.concatenate((words[follows], encoder.end))
+                    words[part] = _encode_words(part, encoder)
+            (ahead, inside), (behind, later) = words[said], words[follows]
+            before = np.concatenate((encoder.start, ahead))
+            after = np.concatenate((behind, encoder.end))
             if tokens is None:
                 ids = encoder.encode(read)
             else:
@@ -78,16 +83,21 @@ class Inputs:
             rows.append(np.concatenate((before, ids[:room], after)))
             text_at.append(len(before))
             text_to.append(len(before) + len(ids[:room]))
+            from_text = text_to[-1] + later if later is not None else text_at[-1]
+            place_at.append(from_text if inside is None else len(encoder.start) + inside)
             if tokens is not None:
                 first.append(firsts[firsts < room])
         starts = np.cumsum([0] + [len(row) for row in rows])
         flat = np.concatenate(rows) if rows else np.zeros(0, np.int32)
         kept = first if tokens is not None else None
-        return cls(flat, starts, np.array(text_at), kept, truncated, encoder.padding, np.array(text_to))
+        ends, places = np.array(text_to), np.array(place_at)
+        return cls(flat, starts, np.array(text_at), kept, truncated, encoder.padding, ends, place_at=places)
 
     def bounds(self, rows: np.ndarray) -> np.ndarray | None:
-        """Where the announced texts of `rows` begin and end (len(rows) x 2)."""
-        return None if self.text_to is None else np.stack((self.text_at[rows], self.text_to[rows]), axis=1)
+        """Where the announced texts of `rows` begin and end, and where `{prompt}` stands (len(rows) x 3)."""
+        if self.text_to is None or self.place_at is None:
+            return None
+        return np.stack((self.text_at[rows], self.text_to[rows], self.place_at[rows]), axis=1)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -111,3 +121,11 @@ class Inputs:
             first = self.first[row]
             block[line, self.text_at[row] + first] = target[: len(first)]
         return torch.from_numpy(block)
+
+
+def _encode_words(part: str, encoder: Encoder) -> tuple[np.ndarray, int | None]:
+    """The ids of an announcement's words, and how many of them stand before `{prompt}`, if it is there."""
+    before, place, after = part.partition(PLACE)
+    before, after = encoder.border(before, after) if place else (before, after)
+    ids = [encoder.encode_prompt(half) for half in (before, after) if half]
+    return np.concatenate([np.zeros(0, np.int32), *ids]), len(encoder.encode_prompt(before)) if place else None

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mtl.data.corpus import SPLITS, Corpus, Source, read
+from mtl.data.inputs import PLACE
 from mtl.data.kinds import KINDS, Kind
 from mtl.data.kinds.multilabel import names
 from mtl.data.split import Split
@@ -23,7 +24,8 @@ class Task:
         name: how the task is called in the record.
         kind: loss, metrics, label names.
         keywords: words that announce the task (`prompt=keyword`).
-        phrase: a sentence that announces it, with the slot `{text}` where the text goes (`prompt=phrase`).
+        phrase: a sentence that announces it, with the slot `{text}` where the text goes (`prompt=phrase`), and
+            `{prompt}` where learned vectors may stand (`slot=inside`); without them that is nothing.
         metric: the metric the task is judged by.
 
     """
@@ -108,6 +110,8 @@ class TaskSpec:
                 raise MtlError(f"task {self.name}: {option} should be a list. Found '{found}'")
         if self.phrase and self.phrase.count(SLOT) != 1:
             raise MtlError(f"task {self.name}: phrase should hold the slot {SLOT} once. Found '{self.phrase}'")
+        if self.phrase.count(PLACE) > 1:
+            raise MtlError(f"task {self.name}: phrase should hold {PLACE} once at most. Found '{self.phrase}'")
 
     def load(self) -> LabelledRows:
         """Read the rows, fit the labels on the training split and turn every label into a target."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mtl.data.inputs import PLACE
 from mtl.data.task import Task
 from mtl.errors import MtlError
 
@@ -37,7 +38,7 @@ class Prompt(ABC):
 
     def wording(self, task: Task) -> str:
         """The words that the prompt may add for the task: they belong to the vocabulary."""
-        return " ".join(part for part in self.render(task, "") if part)
+        return " ".join(part.replace(PLACE, " ") for part in self.render(task, "") if part)
 
     def state(self) -> dict[str, Any]:
         """What was fitted, as plain data for a checkpoint."""

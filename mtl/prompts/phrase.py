@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Mapping
 
+from mtl.data.inputs import PLACE
 from mtl.data.task import SLOT, Task
 from mtl.errors import MtlError
 from mtl.prompts.base import Prompt, known
@@ -18,6 +19,8 @@ class Phrase(Prompt):
         for name, phrase in (phrases or {}).items():
             if not isinstance(phrase, str) or phrase.count(SLOT) != 1:
                 raise MtlError(f"phrases.{name} should hold the slot {SLOT} once. Found {phrase!r}")
+            if phrase.count(PLACE) > 1:
+                raise MtlError(f"phrases.{name} should hold {PLACE} once at most. Found {phrase!r}")
         self.phrases = phrases and dict(phrases)
 
     def check(self, tasks: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
 """Prompts that are vectors among the embedded tokens of a text."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,13 +9,17 @@ import torch
 from torch import Tensor
 
 from mtl.data.batch import Batch
+from mtl.data.inputs import PLACE
+from mtl.data.task import Task
 from mtl.errors import MtlError, choices
 from mtl.model.base import Trunk
 from mtl.model.prompt.base import Learned, Length
 from mtl.model.prompt.start import Init
 from mtl.prompts.base import Prompt
 
-Slot = Literal["start", "before", "after", "end"]
+Slot = Literal["start", "before", "inside", "after", "end"]
+COLUMN = {"before": 0, "after": 1, "inside": 2}
+"""Of a batch's `bounds`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +39,7 @@ class Read:
 
 class Inserted(Learned):
     """P vectors stand in a slot of the announced text: at its `start`, right `before` or `after` the text itself, that
-    is between it and the words of a text prompt, or at the `end`.
+    is between it and the words of a text prompt, `inside` these words, where a phrase says `{prompt}`, or at the `end`.
 
     Rows of one batch may have prompts of different lengths. Each row is closed up, so that positions are counted over
     what is there, and the features of the prompt's places are taken out before anybody pools or scores them.
@@ -64,6 +68,14 @@ class Inserted(Learned):
             read: the inputs; `None`: none in particular, an MtlError where the prompt depends on them.
         """
 
+    def fit(self, task: Task, texts: Iterable[str]) -> None:
+        """Fit the text prompt; for `slot=inside` its words should say where."""
+        super().fit(task, texts)
+        if self.slot == "inside" and PLACE not in "".join(self.text.render(task, "")):
+            raise MtlError(
+                f"prompt: slot=inside needs prompt/text=phrase and {PLACE} in task {task.name}'s phrase. Found none"
+            )
+
     def virtual(self, task: str) -> int:
         """The prompt takes as many places as it is long."""
         return self.places(task)
@@ -87,10 +99,10 @@ class Inserted(Learned):
         return trunk.encode(placed, inside, positions).take_along_dim(back[..., None], 1)
 
     def _place(self, batch: Batch) -> Tensor:
-        if self.slot in ("before", "after"):
+        if self.slot in COLUMN:
             if batch.bounds is None:
                 raise MtlError(f"slot={self.slot} needs inputs that know where their text is. Found none")
-            return batch.bounds[:, 0 if self.slot == "before" else 1]
+            return batch.bounds[:, COLUMN[self.slot]]
         return torch.zeros_like(batch.lengths) if self.slot == "start" else batch.lengths
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mtl.data.encoder import Encoder
+from mtl.data.inputs import PLACE
 from mtl.data.task import SLOT, Task
 from mtl.errors import MtlError
 from mtl.model.base import Trunk
@@ -84,7 +85,11 @@ def words_of(init: Init, task: Task) -> list[str]:
     """The task's own words that `init` asks for: they belong to the vocabulary, as those of text prompts do."""
     if not isinstance(init, str):
         return []
-    found = {"labels": getattr(task.kind, "labels", ()), "keywords": task.keywords, "phrase": task.phrase.split(SLOT)}
+    found = {
+        "labels": getattr(task.kind, "labels", ()),
+        "keywords": task.keywords,
+        "phrase": task.phrase.replace(PLACE, SLOT).split(SLOT),
+    }
     return [word for word in found.get(init, ()) if word]
 
 

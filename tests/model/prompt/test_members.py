@@ -112,7 +112,7 @@ def test_a_prefix_needs_keys_and_values(made):
     ("make", "message"),
     [
         (lambda: Soft(NoPrompt(), 0), "length should be a whole number of at least 1. Found 0"),
-        (lambda: Soft(NoPrompt(), slot="middle"), "slot should be start, before, after or end. Found 'middle'"),
+        (lambda: Soft(NoPrompt(), slot="middle"), "slot should be start, before, inside, after or end. Found 'middle'"),
         (lambda: Soft(NoPrompt(), {"a": 3}, shared=True), "length should be one for all tasks of a shared prompt"),
         (lambda: Soft(NoPrompt(), learning_rate=0), "learning_rate should be positive. Found 0"),
         (lambda: Reparam(NoPrompt(), hidden=0), "hidden should be a whole number of at least 1. Found 0"),

@@ -1,17 +1,16 @@
 """Vectors among the embedded tokens: the batch, the idle rows, where they stand, what they start from."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.batch import collate
+from mtl.data.batch import Announced, collate
 from mtl.errors import MtlError
 from mtl.model.prompt.inserted import insert
 from mtl.model.prompt.soft import Soft
+from mtl.prompts.announce import announced as announce
 from mtl.prompts.keyword import Keyword
 from mtl.prompts.none import NoPrompt
 from mtl.prompts.phrase import Phrase
@@ -52,22 +51,55 @@ def test_vectors_that_are_embeddings_of_words_read_as_those_words(made, rows, tr
         torch.testing.assert_close(features[:length], expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("slot", "said"), [("before", "标签甲乙{text}"), ("after", "{text}甲乙几星")])
+@pytest.mark.parametrize(
+    ("slot", "said"),
+    [
+        ("before", "标签甲乙{text}"),
+        ("after", "{text}甲乙几星"),
+        ("inside", "标甲乙签{text}"),
+        ("inside", "{text}几甲乙星"),
+        ("inside", "甲乙标签{text}几星"),
+    ],
+)
 def test_a_slot_inside_the_announced_text(made, slot, said, four_kinds, announced):
     """Oracle: the phrase with the words of the prompt written into it."""
     name = "tags" if slot == "before" else "stars"
     specs = [spec for spec in four_kinds() if spec.name == name]
-    model, tasks = made(Soft(Phrase(), 2, ["甲乙"], slot), names=[name], moved=False)
-    written, _ = announced([replace(specs[0], phrase=said)], Phrase())
+    phrase = Phrase({name: said.replace("甲乙", "{prompt}")} if slot == "inside" else None)
+    model, tasks = made(Soft(phrase, 2, ["甲乙"], slot), names=[name], moved=False)
+    _, vocabulary = announced(specs, Soft(phrase, 2, ["甲乙"], slot))
+    labelled = tasks[name].labelled
+    texts, tokens = labelled.corpus.texts, labelled.corpus.tokens
+    written = announce(Phrase({name: said}), labelled.task, texts, tokens, vocabulary, 64)
     chosen = {name: np.array([0, 3, 7])}
-    batch, whole = collate(chosen, tasks), collate(chosen, written)
-    at = batch.bounds[:, 0 if slot == "before" else 1]
+    batch, whole = collate(chosen, tasks), collate(chosen, {name: Announced(labelled, written)})
+    before = said.partition("甲乙")[0]
+    own = batch.bounds[:, 1] - batch.bounds[:, 0]
+    at = own + len(before) - len("{text}") if "{text}" in before else torch.full_like(own, len(before))
     expected, found = model.trunk(whole.ids, whole.lengths), model.prompt(model.trunk, batch)
     for row, (length, place) in enumerate(zip(batch.lengths.tolist(), at.tolist(), strict=True)):
         torch.testing.assert_close(found[row, :place], expected[row, :place], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(
             found[row, place:length], expected[row, place + 2 : length + 2], atol=1e-5, rtol=1e-5
         )
+
+
+def test_without_learned_vectors_their_place_in_a_phrase_is_nothing(four_kinds, announced):
+    said = {"stars": "{text}几{prompt}星"}
+    specs = [spec for spec in four_kinds() if spec.name == "stars"]
+    found, expected = (
+        [vocabulary.names[number - 2] for number in tasks["stars"].inputs.ids]
+        for tasks, vocabulary in (announced(specs, Phrase(phrases)) for phrases in (said, {"stars": "{text}几星"}))
+    )
+    assert found == expected
+
+
+@pytest.mark.parametrize("text", [Phrase(), Keyword()])
+def test_a_slot_inside_needs_a_phrase_that_says_where(made, text):
+    with pytest.raises(MtlError, match=r"slot=inside needs .*\{prompt\} in task stars's phrase\. Found none"):
+        made(Soft(text, slot="inside"), names=["stars"])
+    with pytest.raises(MtlError, match=r"phrases\.stars should hold \{prompt\} once at most"):
+        Phrase({"stars": "{prompt}{text}{prompt}"})
 
 
 @pytest.mark.parametrize(
