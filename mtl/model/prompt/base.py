@@ -154,7 +154,7 @@ class Learned(nn.Module, Prompt):
             if self.row(name) not in self.rows:
                 raise MtlError(f"prompt: the table has rows for {', '.join(self.rows)}. Found task '{name}'")
             found.setdefault(self.row(name), []).append(everything if rows.inputs is None else rows.inputs)
-        return {row: parts[0] if len(parts) == 1 else torch.cat(parts).unique() for row, parts in found.items()}
+        return {row: torch.cat(parts).unique() for row, parts in found.items()}
 
     def idle(self, tasks: Iterable[str]) -> set[str]:
         """Names of the parameters that belong to other tasks than these."""

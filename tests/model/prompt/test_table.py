@@ -202,3 +202,22 @@ def test_counts_what_a_saved_run_needs_beside_a_trunk_that_is_found_again(made, 
     assert model.saved_parameters() == own + heads + trunk
     model.trunk.freeze()
     assert model.saved_parameters() == own + heads
+
+
+@pytest.mark.parametrize(("member", "trunk"), ON)
+def test_a_row_that_a_step_asks_for_twice_counts_twice(made, member, trunk):
+    """Oracle: the three rows one after the other."""
+    model, tasks = made(MEMBERS[member](), trunk, ["mood", "stars"])
+    mood, stars = (tasks[name].labelled.rows["train"] for name in ("mood", "stars"))
+
+    def gradient(batches):
+        found = [output for chosen in batches for output in model(collate(chosen, tasks)).values()]
+        parameters = list(model.prompt.parameters())
+        total = sum(output.square().sum() for output in found)
+        return torch.cat([output.flatten() for output in found]), torch.autograd.grad(
+            total, parameters, allow_unused=True, materialize_grads=True
+        )
+
+    together = gradient([{"mood": mood[[0, 1, 0]]}, {"mood": mood[[2]], "stars": stars[[4, 3, 4]]}])
+    apart = gradient([{"mood": mood[[i]]} for i in (0, 1, 0, 2)] + [{"stars": stars[[i]]} for i in (4, 3, 4)])
+    torch.testing.assert_close(together, apart, atol=1e-4, rtol=1e-4)
