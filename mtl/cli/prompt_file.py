@@ -1,4 +1,4 @@
-"""`prompt.safetensors`: what was trained around a frozen trunk, prompts and heads, and no weight of the trunk."""
+"""`prompt.safetensors`: what was trained around a frozen trunk, prompts first of all, and no weight of the trunk."""
 
 import hashlib
 import json
@@ -23,7 +23,8 @@ def holds_all(model: MultiTaskModel) -> bool:
 
 
 def write(path: Path, model: MultiTaskModel, payload: Payload) -> None:
-    """Write prompts as they are after training, heads, and what `mtl predict` needs to know beside the trunk.
+    """Write prompts as they are after training, heads, the layer that tells a preference where there is one, and what
+    `mtl predict` needs to know beside the trunk.
 
     Raises:
         MtlError: there is no learned prompt, or the trunk was trained as well.
@@ -35,7 +36,8 @@ def write(path: Path, model: MultiTaskModel, payload: Payload) -> None:
     if not holds_all(model):
         raise MtlError("the trunk was trained too (trunk.frozen=false): what was trained is the run's checkpoint")
     tensors = {f"prompt.{name}": value for name, value in model.prompt.kept().items()}
-    tensors |= {f"heads.{name}": value for name, value in model.heads.state_dict().items()}
+    for part, module in _others(model).items():
+        tensors |= {f"{part}.{name}": value for name, value in module.state_dict().items()}
     about = {"payload": _without_tensors(payload, "payload", tensors), "trunk": digest(model.trunk)}
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     save_file(contiguous, path, {"mtl": json.dumps(about, ensure_ascii=False)})
@@ -57,12 +59,27 @@ def read(path: Path) -> tuple[Payload, dict[str, Tensor], str]:
 
 
 def put(path: Path, model: MultiTaskModel, tensors: Mapping[str, Tensor], trunk: str) -> None:
-    """Lay the tensors of a file into a model that was made new; MtlError if its trunk is another one."""
+    """Lay the tensors of a file into a model that was made new; MtlError if its trunk is another one, or a file of an
+    older version left something out.
+    """
     if digest(model.trunk) != trunk:
         raise MtlError(f"{path} was trained on another trunk than its configuration makes now")
     assert model.prompt is not None
-    model.prompt.take({name[7:]: value for name, value in tensors.items() if name[:7] == "prompt."})
-    model.heads.load_state_dict({name[6:]: value for name, value in tensors.items() if name[:6] == "heads."})
+    model.prompt.take(_of("prompt", tensors))
+    for part, module in _others(model).items():
+        found = _of(part, tensors)
+        if missing := sorted(module.state_dict().keys() - found.keys()):
+            raise MtlError(f"{path} lacks {part}.{missing[0]}: export it again from its run")
+        module.load_state_dict(found)
+
+
+def _others(model: MultiTaskModel) -> dict[str, nn.Module]:
+    """What is trained beside the prompts."""
+    return {"heads": model.heads} | ({} if model.condition is None else {"condition": model.condition})
+
+
+def _of(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(part) + 1 :]: value for name, value in tensors.items() if name.startswith(f"{part}.")}
 
 
 @torch.no_grad()

@@ -59,6 +59,7 @@ MEMBERS = {
     "multitask": 20,
     "attentional": 100,
     "prefix prompt.init=random": 40,
+    "soft weighting=cosmos weighting.condition=8 optimizer.lr=0.1": 20,
 }
 """Prompts, and a bound in KiB on a file with its configuration and vocabulary: the trunk has 1.6 MB."""
 
@@ -94,6 +95,10 @@ def test_what_a_prompt_file_cannot_be(mtl, folder, two):
     save_file(tensors, "other.safetensors", {"mtl": about["mtl"].replace('"seed": 0', '"seed": 1')})
     done = mtl("predict", "other.safetensors", "text")
     assert (done.code, "another trunk" in done.err) == (2, True)
+    short = {name: value for name, value in tensors.items() if name != "heads.reviews.1.bias"}
+    save_file(short, "short.safetensors", about)
+    done = mtl("predict", "short.safetensors", "text")
+    assert (done.code, "short.safetensors lacks heads.reviews.1.bias: export it again" in done.err) == (2, True)
     save_file(tensors, "foreign.safetensors")
     done = mtl("predict", "foreign.safetensors", "text")
     assert (done.code, "is not a prompt file of mtl" in done.err) == (2, True)
