@@ -38,6 +38,24 @@ def test_texts_without_content_are_announced_and_cut_as_all_texts_are(mtl, folde
 
 
 @pytest.mark.parametrize(
+    "prompt",
+    [
+        "suffix prompt.length=3",
+        "soft prompt.length=2 prompt.slot=after prompt/text=keyword",
+        "feature_vector prompt.length=2 prompt.slot=before prompt/text=keyword",
+    ],
+)
+def test_learned_prompts_go_with_label_words_of_a_frozen_decoder(mtl, folder, tiny_model, prompt):
+    trunk = ("trunk=hf_decoder", f"trunk.name={tiny_model('llama')}", "data.max_length=48")
+    done = mtl(*REVIEWS, *trunk, *f"prompt={prompt}".split())
+    assert done.code == 0, done.err
+    run = done.out.split("run ")[-1].split(")")[0]
+    (file,) = (folder / "mlartifacts").rglob(f"{run}/**/prompt.safetensors")
+    expected, found = (mtl("predict", model, "--json", "a good book").out for model in (run, str(file)))
+    assert expected == found != ""
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         (("trunk=lstm",), "head=cloze needs a trunk with a language model"),
