@@ -56,8 +56,6 @@ def make_generation(
     given = config["head"]["words"] or {}
     if unknown := [name for name in given if name not in config["tasks"]]:
         raise MtlError(f"head.words should name tasks of the run: {choices(config['tasks'])}. Found '{unknown[0]}'")
-    if (slot := getattr(prompt, "slot", "start")) in ("after", "end"):
-        raise MtlError(f"head=generation answers after the text: slot should be start or before. Found '{slot}'")
     if config["weighting"].get("condition"):
         raise MtlError("head=generation can't be told a preference: take another weighting than cosmos")
     if vocabulary.stop is None:

@@ -37,6 +37,7 @@ class Batch:
         bounds: U x 3 (long), where the announced text begins and ends, and where `{prompt}` is, for prompts that
             stand there.
         numbers: U x F, what a prompt measured on each text.
+        answer_at: U (long), where the words of an answer begin, in a batch that they were put into.
 
     """
 
@@ -45,6 +46,12 @@ class Batch:
     tasks: Mapping[str, TaskRows]
     bounds: Tensor | None = None
     numbers: Tensor | None = None
+    answer_at: Tensor | None = None
+
+    @property
+    def ends(self) -> Tensor:
+        """U (long), where each row ends: an answer's words are not of it."""
+        return self.lengths if self.answer_at is None else self.answer_at
 
     @classmethod
     def of(cls, inputs: Inputs, task: str) -> "Batch":
@@ -56,17 +63,17 @@ class Batch:
 
     def only(self, inputs: Tensor, tasks: Mapping[str, TaskRows]) -> "Batch":
         """The batch of these distinct inputs."""
-        bounds, numbers = (part if part is None else part[inputs] for part in (self.bounds, self.numbers))
-        return Batch(self.ids[inputs], self.lengths[inputs], tasks, bounds, numbers)
+        about = (part if part is None else part[inputs] for part in (self.bounds, self.numbers, self.answer_at))
+        return Batch(self.ids[inputs], self.lengths[inputs], tasks, *about)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        bounds, numbers = (part if part is None else part.to(device) for part in (self.bounds, self.numbers))
+        about = (part if part is None else part.to(device) for part in (self.bounds, self.numbers, self.answer_at))
         tasks = {
             name: TaskRows(rows.inputs if rows.inputs is None else rows.inputs.to(device), rows.targets.to(device))
             for name, rows in self.tasks.items()
         }
-        return Batch(self.ids.to(device), self.lengths.to(device), tasks, bounds, numbers)
+        return Batch(self.ids.to(device), self.lengths.to(device), tasks, *about)
 
 
 @dataclass(frozen=True, eq=False)

@@ -91,7 +91,7 @@ class MultiTaskModel(nn.Module):
     def features(self, batch: Batch) -> Tensor:
         """What heads read: tokens, U x L x D, or whole texts, U x D, where no task of the run tags tokens."""
         features = self.trunk(batch.ids, batch.lengths) if self.prompt is None else self.prompt(self.trunk, batch)
-        read = features if self.reads_tokens else self.trunk.pool(features, batch.lengths)
+        read = features if self.reads_tokens else self._pool(features, batch)
         return read if self.condition is None else self.condition(read)
 
     def outputs(self, batch: Batch, features: Tensor) -> dict[str, Tensor]:
@@ -108,9 +108,14 @@ class MultiTaskModel(nn.Module):
             if self.per_token[name]:
                 read = features
             else:
-                read = texts = self.trunk.pool(features, batch.lengths) if texts is None else texts
+                read = texts = self._pool(features, batch) if texts is None else texts
             outputs[name] = self.heads[name](read if rows.inputs is None else read[rows.inputs])
         return outputs
+
+    def _pool(self, features: Tensor, batch: Batch) -> Tensor:
+        if self.prompt is None:
+            return self.trunk.pool(features, batch.lengths)
+        return self.prompt.pool(self.trunk, features, batch)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Outputs of each task of the batch: R x C, or R x L x C for one a token."""

@@ -81,6 +81,10 @@ WRONG = {
     ),
     "an unknown start of a prompt": ([TASKS, "prompt=soft", "prompt.init=zeros"], ["init", "phrase", "'zeros'"]),
     "an unknown slot": ([TASKS, "prompt=soft", "prompt.slot=middle"], ["slot", "start, before", "'middle'"]),
+    "a suffix behind tags that are read one way": (
+        [TASKS, "prompt=suffix", "trunk.bidirectional=false", "prompt.length=3"],
+        ["slot", "start or before", "names", "'end'"],
+    ),
     "a prefix on a trunk without attention": ([TASKS, "prompt=prefix"], ["prefix", "transformer", "lstm"]),
     "an unknown text prompt lists them": (["prompt=soft", "prompt/text=nope"], ["prompt/text/nope", "keyword"]),
     "no task named for single": ([TASKS, "switching=single"], ["task", "reviews, names"]),

@@ -51,6 +51,7 @@ def test_what_an_untrained_model_says_is_no_label(mtl, folder, tiny_model):
     "words",
     [
         ("prompt=soft", "prompt.length=3", "prompt/text=keyword"),
+        ("prompt=suffix", "prompt.length=3", "weighting=mgda", "trainer.accumulate=2"),
         ("prompt=prefix", "prompt.length=3", "weighting=mgda"),
         ("trunk.tuning=lora", "prompt=phrase", "weighting=pcgrad", "trainer.accumulate=2"),
     ],
@@ -84,7 +85,6 @@ def test_prompts_adapters_and_weightings_go_with_it_for_tasks_of_one_label_and_o
         (("task=./names.yaml",), "head=generation answers classification and multilabel tasks. Task names is tagging"),
         (("head.words={x:{a:b}}",), "head.words should name tasks of the run: reviews. Found 'x'"),
         (("head.words={reviews:{good:nice,bad:nice}}",), "'nice' of label good reads like a word of label bad"),
-        (("prompt=suffix",), "head=generation answers after the text: slot should be start or before. Found 'end'"),
         (("data.max_length=64",), "data.max_length and the longest answer should be at most 64"),
         ((), "nothing trains: the trunk is frozen and says words"),
         (("weighting=cosmos", "task=[./reviews.yaml,./again.yaml]"), "head=generation can't be told a preference"),

@@ -135,18 +135,17 @@ class Cloze:
         same = {f.name: getattr(batch, f.name) for f in fields(batch) if f.name not in ("ids", "lengths", "tasks")}
         others = {name: value[source] for name, value in same.items() if isinstance(value, Tensor)}
         ids, lengths = self._insert(batch.ids[source], batch.lengths[source], distinct % len(self._all))
-        return replace(batch, ids=ids, lengths=lengths, tasks=tasks, **others)
+        answer_at = batch.lengths[source] - self.end if self.mask is None else None
+        return replace(batch, ids=ids, lengths=lengths, tasks=tasks, answer_at=answer_at, **others)
 
     def read(self, name: str, batch: Batch, features: Tensor) -> Tensor:
         """The features that the words of a task are read from, R x Q x D, in an expanded batch."""
         plan, device = self.plans[name], features.device
         inputs = batch.tasks[name].inputs
         inputs = torch.arange(len(batch.ids), device=device) if inputs is None else inputs
-        inserted = torch.tensor([len(variant) for variant in plan.variants], device=device)
         rows = inputs.view(-1, len(plan.variants))
-        begins = self._slot(batch.ids[rows.flatten()], batch.lengths[rows.flatten()]).view_as(rows) - 1
-        if self.mask is None:
-            begins = begins - inserted
+        slots = self._slot(batch.ids, batch.lengths) if batch.answer_at is None else batch.answer_at
+        begins = slots[rows] - 1
         variants, steps = torch.tensor(plan.places, device=device).T
         return features[rows[:, variants], begins[:, variants] + steps]
 

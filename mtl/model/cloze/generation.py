@@ -96,7 +96,7 @@ class Generation:
         step = torch.arange(ids.shape[1], device=at.device) - lengths[:, None]
         inside = (step >= 0) & (step < counts[:, None])
         ids = torch.where(inside, said.gather(1, step.clamp(0, said.shape[1] - 1)), ids)
-        return replace(_rows(batch, at), ids=ids, lengths=lengths + counts, tasks=tasks)
+        return replace(_rows(batch, at), ids=ids, lengths=lengths + counts, tasks=tasks, answer_at=lengths)
 
     def score(self, name: str, batch: Batch, features: Tensor, answer: Callable[[Tensor], Tensor]) -> Tensor:
         """R x 1, nats a token, in an expanded batch.

@@ -136,6 +136,10 @@ class Learned(nn.Module, Prompt):
     def forward(self, trunk: Trunk, batch: Batch) -> Tensor:
         """Features of the batch's own tokens, U x L x D: places of the prompt are left out again."""
 
+    def pool(self, trunk: Trunk, features: Tensor, batch: Batch) -> Tensor:
+        """U x L x D to U x D, as the trunk does."""
+        return trunk.pool(features, batch.lengths)
+
     def kept(self) -> dict[str, Tensor]:
         """What a saved prompt holds: all parameters, unless a member needs fewer after training."""
         return {name: value.detach() for name, value in self.state_dict().items()}

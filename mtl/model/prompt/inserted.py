@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from mtl.data.batch import Batch
+from mtl.data.encoder import Encoder
 from mtl.data.inputs import PLACE
 from mtl.data.task import Task
 from mtl.errors import MtlError, choices
+from mtl.functional import pooling
 from mtl.model.base import Trunk
 from mtl.model.prompt.base import Learned, Length
 from mtl.model.prompt.start import Init
@@ -43,6 +45,10 @@ class Inserted(Learned):
 
     Rows of one batch may have prompts of different lengths. Each row is closed up, so that positions are counted over
     what is there, and the features of the prompt's places are taken out before anybody pools or scores them.
+
+    In a causal trunk no token knows of what stands after it. Where such a row ends with the prompt, what its last place
+    knows stands in for the features of the row's last token: it is what the text comes to, whatever the trunk's
+    pooling, and what the first word of an answer follows. A task that tags tokens can't have its prompt there.
     """
 
     def __init__(
@@ -58,6 +64,16 @@ class Inserted(Learned):
         if slot not in get_args(Slot):
             raise MtlError(f"slot should be {choices(get_args(Slot))}. Found '{slot}'")
         self.slot = slot
+
+    def make(self, trunk: Trunk, tasks: Mapping[str, Task], vocabulary: Encoder, seed: int) -> None:
+        """As every prompt."""
+        tags = [name for name, task in tasks.items() if task.kind.per_token]
+        if trunk.causal and tags and self.slot in ("after", "end"):
+            raise MtlError(
+                f"prompt: slot should be start or before: task {tags[0]} tags tokens, and in this trunk they know only "
+                f"what stands before them. Found '{self.slot}'"
+            )
+        super().make(trunk, tasks, vocabulary, seed)
 
     @abstractmethod
     def vectors(self, row: str, read: Read | None) -> Tensor:
@@ -87,7 +103,7 @@ class Inserted(Learned):
     def forward(self, trunk: Trunk, batch: Batch) -> Tensor:
         """U x L x D."""
         embedded = trunk.embed(batch.ids)
-        U, _, E = embedded.shape
+        U, L, E = embedded.shape
         found = [(at, self.vectors(row, Read(batch, embedded, at))) for row, at in self.whose(batch).items()]
         vectors = embedded.new_zeros(U, max(part.shape[-2] for _, part in found), E)
         counts = torch.zeros_like(batch.lengths)
@@ -95,15 +111,27 @@ class Inserted(Learned):
             P = part.shape[-2]
             vectors[at, :P] = part.to(vectors.dtype)
             counts[at] = P
-        placed, inside, positions, back = insert(embedded, batch.lengths, vectors, counts, self._place(batch))
+        place = self._place(batch)
+        placed, inside, positions, back = insert(embedded, batch.lengths, vectors, counts, place)
+        tokens = torch.arange(L, device=place.device)
+        back = back + ((tokens == place[:, None] - 1) & self._closes(trunk, batch)[:, None]) * counts[:, None]
         return trunk.encode(placed, inside, positions).take_along_dim(back[..., None], 1)
+
+    def pool(self, trunk: Trunk, features: Tensor, batch: Batch) -> Tensor:
+        """U x L x D to U x D: as the trunk does, but what the prompt's last place knows where a causal row ends so."""
+        pooled, last = super().pool(trunk, features, batch), pooling.last(features, batch.lengths)
+        return torch.where(self._closes(trunk, batch)[:, None], last, pooled)
+
+    def _closes(self, trunk: Trunk, batch: Batch) -> Tensor:
+        """U bools: a causal row that ends with the prompt."""
+        return (self._place(batch) == batch.ends) & trunk.causal
 
     def _place(self, batch: Batch) -> Tensor:
         if self.slot in COLUMN:
             if batch.bounds is None:
                 raise MtlError(f"slot={self.slot} needs inputs that know where their text is. Found none")
             return batch.bounds[:, COLUMN[self.slot]]
-        return torch.zeros_like(batch.lengths) if self.slot == "start" else batch.lengths
+        return torch.zeros_like(batch.lengths) if self.slot == "start" else batch.ends
 
 
 def insert(
