@@ -71,6 +71,6 @@ class Attentional(Inserted):
             raise MtlError("prompt attentional is another one for each text: a table of vectors can't hold it")
         own, sources = self.get_parameter(f"rows.{row}.vectors"), self.get_parameter("common.sources.vectors")
         known_KPE = torch.cat((sources, own[None]))
-        seen_uE = self.common["look"](pooling.maximum(read.embedded[read.at], read.batch.lengths[read.at]))
+        seen_uE = self.common["look"](pooling.maximum(read.embedded[read.at], read.batch.ends[read.at]))
         scores_uK = seen_uE @ known_KPE.amax(1).T / (math.e * seen_uE.shape[-1])
         return own + torch.einsum("uk,kpe->upe", scores_uK.softmax(-1), known_KPE)

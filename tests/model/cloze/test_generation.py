@@ -16,6 +16,9 @@ from mtl.data.tokenizer import PretrainedTokenizer  # noqa: E402
 from mtl.model.cloze.generation import Answers, Generation  # noqa: E402
 from mtl.model.multitask import MultiTaskModel  # noqa: E402
 from mtl.model.pretrained.trunk import Pretrained  # noqa: E402
+from mtl.model.prompt.attentional import Attentional  # noqa: E402
+from mtl.model.prompt.feature_vector import FeatureVector  # noqa: E402
+from mtl.model.prompt.inserted import Read  # noqa: E402
 from mtl.model.prompt.prefix import Prefix  # noqa: E402
 from mtl.model.prompt.soft import Soft  # noqa: E402
 from mtl.prompts.none import NoPrompt  # noqa: E402
@@ -130,6 +133,28 @@ def test_behind_a_soft_prompt_answers_are_transformers_own_from_the_same_vectors
         limits = {"max_new_tokens": 4, "do_sample": False, "eos_token_id": tokenizer.stop, "pad_token_id": 1}
         expected = theirs.generate(inputs_embeds=placed, attention_mask=torch.ones(placed.shape[:2]), **limits)[0]
         assert found[line, : len(expected)].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [lambda: Attentional(NoPrompt(), 3, sources=2), lambda: FeatureVector(NoPrompt(), 3, features="embedding")],
+)
+def test_a_prompt_made_of_the_text_knows_nothing_of_the_answer(tiny_model, prompt):
+    """Oracle: transformers' own loss behind the vectors that the text alone gives."""
+    model, tokenizer = model_of(tiny_model("llama"), table := prompt())
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tiny_model("llama"), dtype=torch.float32).eval()
+    batch = batch_of(tokenizer)
+    with torch.no_grad():
+        for parameter in table.parameters():
+            parameter *= 4  # so that a mixture of prompts leans to one
+    vectors = table.vectors("mood", Read(batch, model.trunk.embed(batch.ids), batch.tasks["mood"].inputs))
+    losses = []
+    for place, answer, before in zip(batch.tasks["mood"].inputs.tolist(), SAID["mood"], vectors, strict=True):
+        text, goal = row_of(batch, place), [*answer, tokenizer.stop]
+        placed = torch.cat((before, theirs.get_input_embeddings()(torch.tensor(text + goal))))[None]
+        labels = torch.tensor([[-100] * (3 + len(text)) + goal])
+        losses.append(theirs(inputs_embeds=placed, labels=labels).loss)
+    torch.testing.assert_close(model(batch)["mood"][:, 0], torch.stack(losses), **close)
 
 
 def test_special_tokens_after_a_text_make_room_for_the_answer(tiny_model):
