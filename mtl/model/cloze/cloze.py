@@ -134,9 +134,13 @@ class Cloze:
         tasks = {name: TaskRows(at, rows.targets) for (name, rows), at in shares}
         same = {f.name: getattr(batch, f.name) for f in fields(batch) if f.name not in ("ids", "lengths", "tasks")}
         others = {name: value[source] for name, value in same.items() if isinstance(value, Tensor)}
+        at = self._slot(batch.ids[source], batch.lengths[source])
         ids, lengths = self._insert(batch.ids[source], batch.lengths[source], distinct % len(self._all))
-        answer_at = batch.lengths[source] - self.end if self.mask is None else None
-        return replace(batch, ids=ids, lengths=lengths, tasks=tasks, answer_at=answer_at, **others)
+        if self.mask is None:
+            others["answer_at"] = at
+        elif batch.bounds is not None:  # a text behind the mask goes further back
+            others["bounds"] += (lengths - batch.lengths[source])[:, None] * (others["bounds"] >= at[:, None])
+        return replace(batch, ids=ids, lengths=lengths, tasks=tasks, **others)
 
     def read(self, name: str, batch: Batch, features: Tensor) -> Tensor:
         """The features that the words of a task are read from, R x Q x D, in an expanded batch."""

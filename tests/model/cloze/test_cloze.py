@@ -18,7 +18,9 @@ from mtl.errors import MtlError
 from mtl.model.cloze.cloze import Cloze, ClozeHead, Plan
 from mtl.model.cloze.words import between, label_words
 from mtl.model.multitask import MultiTaskModel
+from mtl.model.prompt.soft import Soft
 from mtl.prompts.keyword import Keyword
+from mtl.prompts.none import NoPrompt
 from mtl.prompts.phrase import Phrase
 
 WORDS = {
@@ -203,3 +205,42 @@ def test_a_decoder_has_no_mask_and_a_trunk_from_scratch_no_words(tiny_model):
         label_words(task(), None, PretrainedTokenizer(str(tiny_model("gpt2"))), Phrase(), True)
     with pytest.raises(MtlError, match="head=cloze needs a trunk with a language model"):
         label_words(task(), None, Vocabulary("words", ("a",)), Keyword(), False)
+
+
+@pytest.mark.parametrize("slot", ["before", "after"])
+@pytest.mark.parametrize(("before", "after"), [("{mask} : ", ""), ("", " it is {mask}")])
+def test_a_learned_prompt_keeps_its_place_by_the_text_beside_masks(tiny_model, before, after, slot):
+    """Oracle: transformers' own model on the row with as many masks as the word has pieces, the vectors among them."""
+    transformers = pytest.importorskip("transformers", reason="the extra llm is not installed")
+    from mtl.model.pretrained.trunk import Pretrained
+
+    folder = tiny_model("bert")
+    tokenizer = PretrainedTokenizer(str(folder))
+    trunk = Pretrained(0, False, str(folder), False, language_model=True)
+    prompt = Soft(NoPrompt(), 2, slot=slot)
+    prompt.make(trunk, {"mood": task()}, tokenizer, 0)
+    (vectors,) = prompt.parameters()
+    torch.nn.init.normal_(vectors)
+    cloze = Cloze({"mood": WORDS["mood"]}, tokenizer.mask, len(tokenizer.end))
+    model = MultiTaskModel(trunk, {"mood": task().kind}, prompt=prompt, cloze=cloze).eval()
+    theirs = transformers.AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32).eval()
+    texts = ["the book was good", "it is"]
+    inputs = Inputs.build(texts, None, lambda text: (before, after), tokenizer, 40)
+    found = model(Batch.of(inputs, "mood"))["mood"]
+    for line, text in enumerate(texts):
+        for label, words in enumerate(WORDS["mood"]):
+            scores = []
+            for word in words:
+                parts = [
+                    tokenizer.encode_prompt(part.replace("{mask}", "[MASK]" * len(word))) for part in (before, after)
+                ]
+                parts.insert(1, tokenizer.encode(text))
+                parts = [torch.from_numpy(part).long() for part in (tokenizer.start, *parts, tokenizer.end)]
+                embedded = [theirs.get_input_embeddings()(part) for part in parts]
+                embedded.insert(2 if slot == "before" else 3, vectors)
+                ids = torch.cat([*parts[: (at := 2 if slot == "before" else 3)], torch.tensor([0, 0]), *parts[at:]])
+                places = (ids == tokenizer.mask).nonzero().flatten()
+                logits = theirs(inputs_embeds=torch.cat(embedded)[None]).logits[0].log_softmax(-1)
+                scores.append(sum(logits[place, token] for place, token in zip(places, word, strict=True)))
+            expected = torch.stack(scores).exp().mean().log()
+            torch.testing.assert_close(found[line, label], expected, atol=1e-5, rtol=1e-5)
