@@ -66,7 +66,7 @@ def test_designs_a_prompt_and_records_where_it_came_from(mtl, folder):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["task=[zh_nope]"], "there is no task 'zh_nope'. There is: shopping_category"),
+        (["task=[zh_nope]"], "there is no task 'zh_nope'. There is: digit_left"),
         ([TASK, "budget=10"], "budget should be at least"),
         ([TASK, "budget=ten"], "budget should be a whole number of steps. Found 'ten'"),
         ([TASK, "seed=1,1"], "seed should be different whole numbers, such as 0,1. Found '1,1'"),

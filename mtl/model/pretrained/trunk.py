@@ -136,8 +136,11 @@ class Pretrained(Trunk):
         return self._run(self.embed(ids), lengths, positions, None)
 
     def _run(self, embedded: Tensor, lengths: Tensor, positions: Tensor, prefix: seam.Prefix | None) -> Tensor:
-        """On a processor, whose time goes with the places, rows of like length go through the model together."""
-        parts = alike(lengths) if embedded.device.type == "cpu" else []
+        """On a processor, whose time goes with the places, rows of like length go through the model together.
+
+        What is remembered for answers that go on is one block.
+        """
+        parts = alike(lengths) if embedded.device.type == "cpu" and self._memory is None else []
         if len(parts) < 2:
             return self._run_block(embedded, lengths, positions, prefix)
         found = []
