@@ -94,6 +94,7 @@ def after(inputs: Inputs, histories: Sequence[np.ndarray], encoder: Encoder) -> 
         starts=np.cumsum([0, *map(len, joined)]),
         text_at=inputs.text_at + further,
         text_to=None if inputs.text_to is None else inputs.text_to + further,
+        place_at=None if inputs.place_at is None else inputs.place_at + further,
     )
 
 

@@ -161,9 +161,10 @@ def test_equal_questions_have_equal_answers_and_another_seed_takes_other_histori
     assert repr(made.measure((1,))[2]) == repr(made.measure((1, 3))[2])
 
 
-@pytest.mark.parametrize("slot", ["start", "before"])
-def test_a_learned_prompt_stands_before_the_conversation_or_before_the_text_itself(tiny_model, specs, slot):
-    prompt = Soft(Phrase(PHRASES), length=3, init="vocabulary", slot=slot)
+@pytest.mark.parametrize("slot", ["start", "before", "inside"])
+def test_a_learned_prompt_stands_before_the_conversation_or_where_it_stands_by_the_text(tiny_model, specs, slot):
+    phrases = {"mood": "{text}{prompt} it is", "kind": "the{prompt} {text} is a"}
+    prompt = Soft(Phrase(phrases), length=3, init="vocabulary", slot=slot)
     made = Everything(tiny_model("gpt2"), specs, prompt)
     rows = made.rows["mood"]
     row = rows.rows["test"][:1]
@@ -173,7 +174,8 @@ def test_a_learned_prompt_stands_before_the_conversation_or_before_the_text_itse
     model = transformers.AutoModelForCausalLM.from_pretrained(made.folder).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(made.folder)
     turns, text = plain(made, history, 0, 2), f"{rows.corpus.texts[row[0]]} it is great"
-    before, ids = (tokenizer(part, return_tensors="pt")["input_ids"] for part in (turns, turns + text))
+    known = turns + rows.corpus.texts[row[0]] if slot == "inside" else turns
+    before, ids = (tokenizer(part, return_tensors="pt")["input_ids"] for part in (known, turns + text))
     words = tokenizer(" great", add_special_tokens=False)["input_ids"]
     at = 0 if slot == "start" else before.shape[1]
     with torch.no_grad():
