@@ -90,9 +90,6 @@ def weigh_gradients(
     wanted = weighting.wants_gramian(step) or per_task is not None
     one_by_one = wanted and where == "shared"  # then nothing goes back through the trunk once the weights are known
     forward = model.features if one_by_one or len(parts.batches) == 1 else partial(forgetful, model.features)
-    dense = per_task is not None or weighting.needs_jacobian or num_processes() > 1 or len(parts.batches) > 1
-    if one_by_one and not dense:
-        forward = by_rows(forward, model.trunk)
     if one_by_one and per_task is None and not weighting.needs_jacobian and num_processes() == 1:
         forward = by_rows(forward, model.trunk)
     passes, losses_K, gradients, at_heads = [], [], [], []

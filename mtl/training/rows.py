@@ -47,7 +47,7 @@ def aligned(gradients: Sequence[Sequence[Tensor]]) -> tuple[list[list[Tensor]], 
         elif not all(part.is_sparse for part in column):  # some tasks use the parameter otherwise, or not at all
             kept, whole = [part.to_dense() for part in column], _as_it_is
         else:
-            rows, kept = _same_rows(column)
+            rows, kept = _same_rows([part.coalesce() for part in column])  # a sum of parts need not be, on a GPU
             whole = partial(_spread, rows, column[0].shape)
         columns.append(kept)
         wholes.append(whole)

@@ -41,6 +41,18 @@ def test_inner_products_and_sums_are_those_of_whole_gradients(name):
         torch.testing.assert_close(back(weighted(weights, column)), 0.3 * expected[0] + 1.7 * expected[1])
 
 
+def test_a_sum_of_two_parts_counts_once():
+    """On a GPU such a sum holds a row of each part for itself."""
+    twice = [
+        torch.sparse_coo_tensor(
+            torch.tensor([[3, 1, 3]]), torch.tensor([[1.0], [2.0], [4.0]]), (5, 1), check_invariants=True
+        ),
+        torch.sparse_coo_tensor(torch.tensor([[1, 0]]), torch.tensor([[8.0], [16.0]]), (5, 1), check_invariants=True),
+    ]
+    kept, (whole,) = aligned([[part] for part in twice])
+    assert [whole(part).flatten().tolist() for (part,) in kept] == [[0, 2, 0, 5, 0], [16, 8, 0, 0, 0]]
+
+
 def test_only_rows_that_are_read_are_kept():
     kept, _ = aligned(gradients(IDS["rows of their own"], True))
     assert [len(parts[0]) for parts in kept] == [5, 5]  # 1, 3, 5, 8, 9
