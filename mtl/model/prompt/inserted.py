@@ -68,12 +68,17 @@ class Inserted(Learned):
     def make(self, trunk: Trunk, tasks: Mapping[str, Task], vocabulary: Encoder, seed: int) -> None:
         """As every prompt."""
         tags = [name for name, task in tasks.items() if task.kind.per_token]
-        if trunk.causal and tags and self.slot in ("after", "end"):
+        behind = [name for name in tags if self.slot in ("after", "end") or self._inside_behind(tasks[name])]
+        if trunk.causal and behind:
             raise MtlError(
-                f"prompt: slot should be start or before: task {tags[0]} tags tokens, and in this trunk they know only "
-                f"what stands before them. Found '{self.slot}'"
+                f"prompt: slot should be start or before: task {behind[0]} tags tokens, and in this trunk they know "
+                f"only what stands before them. Found '{self.slot}'"
             )
         super().make(trunk, tasks, vocabulary, seed)
+
+    def _inside_behind(self, task: Task) -> bool:
+        """Whether `{prompt}` stands behind the text."""
+        return self.slot == "inside" and PLACE in self.text.render(task, "")[1]
 
     @abstractmethod
     def vectors(self, row: str, read: Read | None) -> Tensor:

@@ -248,3 +248,15 @@ def test_tags_of_a_causal_trunk_can_have_no_prompt_behind_them(made, prompt):
     ):
         made(prompt(), one_way)
     made(prompt(), "lstm")
+
+
+def test_tags_of_a_causal_trunk_can_have_one_inside_words_before_them_only(made):
+    from mtl.prompts.phrase import Phrase
+
+    def asked(phrase):
+        return Soft(Phrase({"tags": phrase}), 2, slot="inside")
+
+    with pytest.raises(MtlError, match=r"task tags tags tokens, and in.*Found 'inside'"):
+        made(asked("甲{text}乙{prompt}丁"), one_way, ["tags"])
+    made(asked("甲{prompt}乙{text}"), one_way, ["tags"])
+    made(asked("甲{text}乙{prompt}丁"), "lstm", ["tags"])
