@@ -129,6 +129,7 @@ def load(words: Sequence[str]) -> "tuple[dict[str, Any], dict[str, LabelledRows]
     from mtl.cli.checks import check
     from mtl.cli.conf import conf_dir, with_files
     from mtl.cli.elsewhere import elsewhere
+    from mtl.cli.generation import generates
 
     GlobalHydra.instance().clear()
     try:
@@ -137,6 +138,8 @@ def load(words: Sequence[str]) -> "tuple[dict[str, Any], dict[str, LabelledRows]
     except (HydraException, OmegaConfBaseException) as error:
         raise MtlError(elsewhere(str(error), words) or " ".join(str(error).split())) from error
     check(config)
+    if generates(config):
+        raise MtlError("design compares labels, and head=generation may say none; take head=linear or head=cloze")
     specs = make_specs(config)
     for name, spec in specs.items():
         if spec.kind != "classification":

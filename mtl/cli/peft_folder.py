@@ -31,7 +31,7 @@ def write(folder: Path, model: MultiTaskModel, tasks: Mapping[str, Task], config
     Args:
         folder: made if it is not there.
         model: trained.
-        tasks: of the model.
+        tasks: of the model, as their authors wrote them.
         config: of the run.
 
     Returns:

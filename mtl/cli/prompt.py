@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the file or the folders."""
     from mtl.cli import peft_folder, prompt_file
     from mtl.cli.predict import find, load_model
+    from mtl.data.task import Task
 
     output: Path = args.output or Path(NAMES[args.format])
     if (output.suffix == ".safetensors") != (args.format == "mtl"):
@@ -45,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
         raise MtlError(f"output should {wanted}. Found '{output}'")
     parts = load_model(find(args.model, args.uri))
     if args.format == "peft":
-        for folder in peft_folder.write(output, parts.model, parts.tasks, parts.payload["config"]):
+        tasks = {state["name"]: Task.from_state(state) for state in parts.payload["tasks"]}  # whatever the head
+        for folder in peft_folder.write(output, parts.model, tasks, parts.payload["config"]):
             size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
             print(f"{folder}: {size / 1024:.1f} KiB")
         return 0

@@ -87,6 +87,7 @@ def test_designs_a_prompt_and_records_where_it_came_from(mtl, folder):
         ),
         ([TASK, "--finalists", "0"], "finalists should be 1 or more. Found 0"),
         ([TASK, "--least", "999"], "task reviews: no word stands in 999 of the"),
+        ([TASK, "trunk=hf_decoder", "trunk.name=x", "head=generation"], "design compares labels, and head=generation"),
         ([TASK, "trunk=nope"], "trunk"),
     ],
 )

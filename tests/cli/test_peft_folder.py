@@ -180,6 +180,20 @@ def test_the_command_writes_a_folder_for_each_task(mtl, folder, tiny_model):
     assert (done.code, "peft adapts models of transformers. Found trunk lstm" in done.err) == (2, True)
 
 
+def test_a_decoder_that_says_its_answers_is_written_with_its_tasks_and_without_heads(mtl, folder, tiny_model):
+    trunk = ("trunk=hf_decoder", f"trunk.name={tiny_model('gpt2')}", "head=generation", "steps=1", "eval_every=1")
+    done = mtl("train", *trunk, "task=./reviews.yaml", "prompt=soft", "prompt.length=4", "data.max_length=48")
+    assert done.code == 0, done.err
+    run = done.out.split("run ")[-1].split(")")[0]
+    done = mtl("prompt", "export", run, "--format", "peft", "--output", "out")
+    assert done.code == 0, done.err
+    about = json.loads((folder / "out/reviews/mtl.json").read_text())
+    assert about["tasks"][0]["kind"] == {"name": "classification", "labels": ["bad", "good"]}
+    assert load_file(folder / "out/reviews/heads.safetensors") == {}
+    done = mtl("context-switch", run)
+    assert (done.code, "(head=generation); train it with head=cloze" in done.err) == (2, True)
+
+
 def run_of_lstm(mtl):
     done = mtl("train", "task=./reviews.yaml", "steps=1", "eval_every=1")
     return done.out.split("run ")[-1].split(")")[0]
