@@ -71,7 +71,7 @@ def folder_of(asked: Any) -> Path | None:
 
 
 def _check(config: Mapping[str, Any], model: MultiTaskModel) -> None:
-    if "tokenizer" not in config["trunk"]:
+    if "tuning" not in config["trunk"]:
         raise MtlError("trunk.cache needs a pretrained trunk: minilm, hf_encoder or hf_decoder")
     if config["trunk"]["tuning"] != "frozen":
         raise MtlError(f"trunk.cache needs trunk.tuning=frozen. Found '{config['trunk']['tuning']}'")

@@ -67,9 +67,8 @@ class Pixels:
             raise MtlError("trunk: an image should be a binary PGM in base64. Found something else") from None
         if (kind, most) != (b"P5", b"255"):
             raise MtlError(f"trunk: an image should be a PGM with P5 and 255. Found {kind!r:.20} and {most!r}")
-        if (found := (width.decode(), height.decode())) != (str(self.width), str(self.height)) or len(pixels) != (
-            self.length
-        ):
+        found = tuple(side.decode(errors="replace") for side in (width, height))
+        if found != (str(self.width), str(self.height)) or len(pixels) != self.length:
             raise MtlError(
                 f"trunk: an image should be {self.width} x {self.height} pixels. "
                 f"Found {' x '.join(found)} with {len(pixels)} values"

@@ -47,6 +47,7 @@ def test_what_pillow_writes_is_read_as_pixels_row_by_row(image):
         (HEAD + base64.b64encode(b"P6 7 5 255\n" + bytes(35)).decode(), "P5 and 255"),
         (HEAD + base64.b64encode(b"P5 7 5 15 \n" + bytes(35)).decode(), "P5 and 255"),
         (HEAD + base64.b64encode(b"P5 7 5 255\n" + bytes(34)).decode(), "7 x 5 pixels. Found 7 x 5 with 34 values"),
+        (HEAD + base64.b64encode(b"P5 \xff 5 255\n" + bytes(35)).decode(), "7 x 5 pixels. Found \ufffd x 5 with 35"),
         (to_uri(np.zeros((7, 5), np.uint8)), "7 x 5 pixels. Found 5 x 7 with 35 values"),
     ],
 )
