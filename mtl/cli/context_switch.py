@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtl.cli import parents
 from mtl.cli.output import FORMATS
 from mtl.errors import MtlError
 
@@ -35,6 +36,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "table is printed; a page with heat maps is written here and attached to the run.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[parents.store()],
     )
     parser.add_argument("run", metavar="RUN", help="run id (its first letters are enough) or the name of a run")
     parser.add_argument("--turns", default="1,3,6", help="lengths of the histories (default: %(default)s)")
@@ -54,7 +56,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "folder)",
     )
     parser.add_argument("--no-record", action="store_true", help="don't attach the file to the run")
-    parser.add_argument("--uri", help="of the record (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
     return parser
 
 
