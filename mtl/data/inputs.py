@@ -126,6 +126,9 @@ class Inputs:
 def _encode_words(part: str, encoder: Encoder) -> tuple[np.ndarray, int | None]:
     """The ids of an announcement's words, and how many of them stand before `{prompt}`, if it is there."""
     before, place, after = part.partition(PLACE)
-    before, after = encoder.border(before, after) if place else (before, after)
+    if place:
+        if before.endswith(" ") and after.startswith(" "):  # as in the words without it, there is one
+            before = before[:-1]
+        before, after = encoder.border(before, after)
     ids = [encoder.encode_prompt(half) for half in (before, after) if half]
     return np.concatenate([np.zeros(0, np.int32), *ids]), len(encoder.encode_prompt(before)) if place else None

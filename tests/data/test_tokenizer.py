@@ -99,6 +99,21 @@ def test_padding_is_the_models_own(pair):
     assert padded[0, -1] == ours.padding == fill
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_place_of_learned_vectors_in_a_phrase_leaves_no_space_behind(tiny_model, kind):
+    tokenizer = PretrainedTokenizer(str(tiny_model(kind)))
+
+    def ids(before, after):
+        return Inputs.build(["nice"], None, lambda _: (before, after), tokenizer, 60)
+
+    found = ids("the {prompt} book ", " it is {prompt} good")
+    expected = ids("the book ", " it is good")
+    assert tokenizer.decode(found.ids) == tokenizer.decode(expected.ids)
+    assert found.ids.tolist() == expected.ids.tolist()
+    assert ids("", " {prompt} it is").ids.tolist() == ids("", " it is").ids.tolist()
+    assert ids("", " {prompt} it is").place_at.tolist() == ids("", "").text_to.tolist()
+
+
 def test_a_tokenizers_own_truncation_cuts_nobody(tiny_model):
     assert len(PretrainedTokenizer(str(tiny_model("bert"))).encode("good " * 30)) == 30
 
