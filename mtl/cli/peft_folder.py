@@ -38,7 +38,7 @@ def write(folder: Path, model: MultiTaskModel, tasks: Mapping[str, Task], config
         The folders for `peft.PeftModel.from_pretrained`.
 
     Raises:
-        MtlError: peft has no such thing; nothing is written.
+        MtlError: peft has no such thing, or is not installed; nothing is written.
     """
     trunk = model.trunk
     if not isinstance(trunk, Pretrained):
@@ -72,7 +72,10 @@ def _common(trunk: Pretrained, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _prompt(model: MultiTaskModel, trunk: Pretrained, task: str, config: Mapping[str, Any]) -> Adapter:
     """A row of the table: vectors before the text, or keys and values of every layer."""
-    from peft import PrefixTuningConfig, PromptTuningConfig
+    try:
+        from peft import PrefixTuningConfig, PromptTuningConfig
+    except ImportError:
+        raise MtlError("the package peft is not installed; pip install 'mtl[llm]'") from None
 
     table = model.prompt
     assert table is not None

@@ -1,6 +1,7 @@
 """What we write in peft's format, loaded by peft on a fresh model of transformers."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -158,6 +159,14 @@ def test_what_peft_has_not_is_said_in_one_line_and_nothing_is_written(tiny_model
         peft_folder.write(tmp_path / "out", model, tasks, config)
     assert message in str(stopped.value)
     assert "\n" not in str(stopped.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_the_package_it_is_one_line_too(tiny_model, tmp_path, monkeypatch):
+    given = trained(tiny_model("bert"), False, Soft(NoPrompt(), 2))
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(MtlError, match=r"the package peft is not installed; pip install 'mtl\[llm\]'"):
+        peft_folder.write(tmp_path / "out", *given)
     assert not (tmp_path / "out").exists()
 
 
