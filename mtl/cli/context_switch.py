@@ -112,7 +112,10 @@ def _whole(field: str, text: str, least: int) -> int:
 def _check(run: str, loaded: "Loaded") -> None:
     """MtlError for a run that has no answers in words after a text, or only one task."""
     if loaded.model.generation is not None:
-        raise MtlError(f"run {run} says its answers itself (head=generation); train it with head=cloze")
+        raise MtlError(
+            f"run {run} says its answers; mtl context-switch scores label words: "
+            "train it with trunk=hf_decoder head=cloze"
+        )
     if loaded.model.cloze is None:
         raise MtlError(
             f"run {run} answers with linear heads, which read no conversation; "

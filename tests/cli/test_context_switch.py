@@ -100,6 +100,17 @@ def test_too_long_a_history_and_labels_that_changed_since_are_refused(mtl, folde
     assert done.err == "mtl: task topics: the run knows the labels ['book', 'story']. Found ['book', 'tale']\n"
 
 
+def test_a_run_that_says_its_answers_is_refused_as_what_it_is(mtl, topics, tiny_model):
+    trunk = ("trunk=hf_decoder", f"trunk.name={tiny_model('gpt2')}", "prompt=soft", "prompt.length=2")
+    said = run_of(mtl("train", TASKS, *trunk, "head=generation", "steps=1", "eval_every=1", "data.max_length=24"))
+    done = mtl("context-switch", said)
+    assert done.code == 2
+    assert done.err == (
+        f"mtl: run {said[:8]} says its answers; mtl context-switch scores label words: "
+        "train it with trunk=hf_decoder head=cloze\n"
+    )
+
+
 @pytest.mark.slow
 def test_runs_without_words_after_a_text_are_refused(mtl, topics, tiny_model):
     linear = run_of(mtl("train", TASKS, "steps=1", "eval_every=1"))
