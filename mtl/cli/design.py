@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 EXAMPLE = """example:
   mtl design 'task=[shopping_category,shopping_sentiment]' trunk=lstm budget=6000 seed=0,1 --output design
 
-KEY=VALUE is budget=STEPS (of all runs together), seed=0,1, or anything that every run of mtl train should have;
+KEY=VALUE is budget=STEPS (of all runs together; default: 4000), seed=0,1 (default: 0), or anything that every run of
+mtl train should have;
 words and cuts are fitted on the training split, candidates are judged on the validation split, test decides nothing
 """
 LEAST_STEPS = 5
