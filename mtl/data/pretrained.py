@@ -31,7 +31,9 @@ def locate(name: str | None, revision: str | None = None, remote_code: bool = Fa
         MtlError: it is not there, or it has no weights in the safetensors format.
     """
     if not isinstance(name, str) or not name:
-        raise MtlError(f"name should be a folder, or owner/name of a model of the Hugging Face hub. Found {name!r}")
+        raise MtlError(
+            f"trunk.name should be a folder, or owner/name of a model of the Hugging Face hub. Found {name!r}"
+        )
     if name.startswith(PACKAGE):
         folder = _in_package(name.removeprefix(PACKAGE))
     elif (folder := Path(name).expanduser()).is_dir():

@@ -78,7 +78,7 @@ def test_another_model_in_the_folder_is_another_run_and_refused_by_the_first(mtl
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ((), "name should be a folder, or owner/name of a model of the Hugging Face hub. Found None"),
+        ((), "trunk.name should be a folder, or owner/name of a model of the Hugging Face hub. Found None"),
         (("trunk.name=./gone",), "there is no folder ./gone"),
         (("trunk.name=./empty",), "./empty should have its weights as *.safetensors. Found none"),
         (("trunk.name=./pickled",), "Found pytorch_model.bin, a pickle, which can run code"),

