@@ -163,7 +163,7 @@ def prepare(config: Config, specs: Mapping[str, TaskSpec], prompt: Prompt) -> Pr
     key = digest([data, config["prompt"], tasks, config["trunk"].get("tokenizer"), brought_keys(config)])
     if key not in _prepared:
         loaded = {name: spec.load() for name, spec in specs.items()}
-        check_images(config, loaded)
+        check_images(config, loaded, prompt)
         for rows in loaded.values():
             prompt.fit(rows.task, (rows.corpus.texts[row] for row in rows.rows["train"]))
         vocabulary = make_encoder(config, loaded, prompt)

@@ -6,10 +6,12 @@ from typing import Any, get_args
 
 from mtl.cli.length import make_budget
 from mtl.data.batch import Announced
+from mtl.data.inputs import NO_PLACE
 from mtl.data.pixels import is_image
 from mtl.data.task import LabelledRows
 from mtl.errors import MtlError, choices
 from mtl.prompts.base import Prompt
+from mtl.prompts.none import NoPrompt
 from mtl.strategies.switching.plan import Plan
 from mtl.strategies.weighting.adjusted import Reduction
 from mtl.training.gradients import Where
@@ -94,11 +96,15 @@ def check_built(
         )
 
 
-def check_images(config: Config, loaded: Mapping[str, LabelledRows]) -> None:
-    """Images want a trunk that reads them; it has a `height`. (Such a trunk refuses texts where it meets one.)"""
+def check_images(config: Config, loaded: Mapping[str, LabelledRows], prompt: Prompt) -> None:
+    """Images want a trunk that reads them; it has a `height`. (Such a trunk refuses texts where it meets one.) A prompt
+    would first be fitted to them, and ask for keywords that have no place.
+    """
     for name, rows in loaded.items():
         if is_image(rows.corpus.texts[0]) and "height" not in config["trunk"]:
             raise MtlError(f"task {name}: its rows are images, and this trunk reads texts; take trunk=lenet")
+        if is_image(rows.corpus.texts[0]) and not isinstance(prompt, NoPrompt):
+            raise MtlError(NO_PLACE)
 
 
 def check_plan(plan: Plan) -> None:

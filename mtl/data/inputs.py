@@ -12,6 +12,7 @@ from mtl.errors import MtlError
 
 PLACE = "{prompt}"
 """Where in its words an announcement keeps the place of learned vectors (`slot=inside`); it is no word itself."""
+NO_PLACE = "prompt: an image has no place for words or learned vectors; take prompt=none"
 Announce = Callable[[str], tuple[str, str]]
 """A text -> what stands before it and what stands after it."""
 
@@ -60,7 +61,7 @@ class Inputs:
         for row, text in enumerate(texts):
             said, follows = announce(text)
             if encoder.length is not None and (said or follows or virtual):
-                raise MtlError("prompt: an image has no place for words or learned vectors; take prompt=none")
+                raise MtlError(NO_PLACE)
             said, read = encoder.border(said, text)
             for part in (said, follows):
                 if part not in words:

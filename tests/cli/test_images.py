@@ -37,7 +37,7 @@ def test_a_run_on_images_beats_chance_and_answers_an_image(mtl, folder):
         ((*DIGITS, "prompt=feature"), "take prompt=none"),
         ((*DIGITS, "prompt=soft"), "take prompt=none"),
         ((*DIGITS, "+trunk.cache=true"), "trunk.cache needs a pretrained trunk"),
-        ((*DIGITS, "prompt=keyword"), "needs keywords"),
+        ((*DIGITS, "prompt=keyword"), "take prompt=none"),
         ((*DIGITS, "head=cloze"), "head=cloze needs a trunk with a language model"),
         ((DIGITS[0], "trunk=lstm"), "take trunk=lenet"),
         (("task=[./reviews.yaml]", "trunk=lenet"), "it reads images"),
