@@ -22,7 +22,7 @@ NOISE = {
 
 
 def run(notebook: Any, folder: Path, timeout: int = 600) -> None:
-    """Execute all cells in the folder; CellExecutionError where one fails. The kernel has time to clear up behind it."""
+    """Execute all cells in the folder; CellExecutionError where one fails. The kernel has time to clear up."""
     client = NotebookClient(notebook, timeout=timeout, resources={"metadata": {"path": str(folder)}})
     client.create_kernel_manager().shutdown_wait_time = 60
     client.execute()
