@@ -200,7 +200,7 @@ def test_a_decoder_that_says_its_answers_is_written_with_its_tasks_and_without_h
     assert about["tasks"][0]["kind"] == {"name": "classification", "labels": ["bad", "good"]}
     assert load_file(folder / "out/reviews/heads.safetensors") == {}
     done = mtl("context-switch", run)
-    assert (done.code, "(head=generation); train it with head=cloze" in done.err) == (2, True)
+    assert (done.code, "says its answers; mtl context-switch scores label words" in done.err) == (2, True)
 
 
 def run_of_lstm(mtl):
