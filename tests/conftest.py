@@ -1,5 +1,6 @@
 """Rows written out in a test, as the sources give them."""
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import count
 
@@ -21,6 +22,24 @@ numbers = count()
 DECODERS = ("gpt2", "llama", "qwen2")
 WORDS = ["the", "book", "was", "good", "bad", "great", "awful", "terrible", "nice", "it", "is", "a", "story", "about"]
 SHAPES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+
+
+def pytest_itemcollected(item):
+    """Its report says what a test is held against: that reaches the process that writes the summary."""
+    item.user_properties += [("oracle", mark.args[0]) for mark in item.iter_markers("oracle")]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many weightings were tried, how many of their claims hold, and how often they agree with which oracle."""
+    found = [pair for report in terminalreporter.stats.get("passed", ()) for pair in report.user_properties]
+    weightings = {value for name, value in found if name == "weighting"}
+    claims = {tuple(value) for name, value in found if name == "claim"}
+    oracles = Counter(value for name, value in found if name == "oracle")
+    if weightings:
+        terminalreporter.write_line(f"weightings: {len(weightings)}, claims held: {len(claims)}")
+    if oracles:
+        counts = ", ".join(f"{name} {count}" for name, count in oracles.most_common())
+        terminalreporter.write_line(f"tests against an oracle: {counts}")
 
 
 @dataclass

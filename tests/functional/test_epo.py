@@ -65,6 +65,7 @@ def by_cvxpy(gramian, losses, preference, tolerance=1e-4):
     return goal / abs(goal).max(), problem.value, demands, weights
 
 
+@pytest.mark.oracle("cvxpy")
 @settings(max_examples=50, deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 10**6), st.integers(2, 6), st.booleans())
 def test_weights_solve_the_linear_program_as_an_interior_point_solver_does(seed, tasks, balanced):
@@ -76,6 +77,7 @@ def test_weights_solve_the_linear_program_as_an_interior_point_solver_does(seed,
     assert all(np.max(demand.violation()) < 1e-6 * float(gramian.abs().max()) for demand in demands)
 
 
+@pytest.mark.oracle("cvxpy")
 def test_descends_in_balance_also_where_the_imbalance_cannot_be_kept():
     gramian, losses, preference = case(7, 4, 0.5, balanced=True)
     goal, value, demands, _ = by_cvxpy(gramian, losses, preference)

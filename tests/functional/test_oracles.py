@@ -65,17 +65,20 @@ def gramian(jacobian):
 # exact problems
 
 
+@pytest.mark.oracle("the paper's formula")
 def test_finds_the_nash_bargain_of_the_worked_examples():
     near(bargain(torch.tensor([[1, 0.2], [0.2, 0.1]])), torch.tensor([0.7827, 2.4750]), 1e-4)
     near(bargain(torch.tensor([[1, -0.5], [-0.5, 4]])), torch.tensor([1.1547, 0.5774]), 1e-4)
 
 
+@pytest.mark.oracle("the paper's formula")
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0, 5.0])
 def test_bargain_satisfies_its_equation(gramian, alpha):
     weights = bargain(gramian, alpha)
     near(gramian @ weights, weights ** (-1 / alpha), 1e-7)
 
 
+@pytest.mark.oracle("TorchJD")
 def test_bargain_is_torchjds_where_that_converges():
     jacobian = rows(3)
     theirs = aggregation.NashMTL(3, max_norm=0.0, optim_niter=100)(jacobian)
@@ -84,6 +87,7 @@ def test_bargain_is_torchjds_where_that_converges():
     near(bargain(jacobian @ jacobian.T, 2.0), theirs)
 
 
+@pytest.mark.oracle("cvxpy")
 def test_min_norm_is_the_quadratic_programs(jacobian, gramian):
     weights = cvxpy.Variable(len(gramian))
     cvxpy.Problem(
@@ -94,12 +98,14 @@ def test_min_norm_is_the_quadratic_programs(jacobian, gramian):
     assert found @ gramian @ found <= weights.value @ gramian.numpy() @ weights.value * (1 + 1e-9)
 
 
+@pytest.mark.oracle("TorchJD")
 def test_frank_wolfe_comes_close_to_min_norm_and_is_torchjds(gramian):
     exact, near_by = min_norm(gramian), frank_wolfe(gramian, rounds=1000, tolerance=0.0)
     assert near_by @ gramian @ near_by <= 1.05 * (exact @ gramian @ exact) + 1e-3 * gramian.diagonal().min()
     near(frank_wolfe(gramian, 100, 1e-3), aggregation.MGDAWeighting(1e-3, 100)(gramian), 1e-9)
 
 
+@pytest.mark.oracle("TorchJD")
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [(upgrad, aggregation.UPGradWeighting), (dual_projection, aggregation.DualProjWeighting)],
@@ -109,6 +115,7 @@ def test_projects_onto_the_dual_cone_as_torchjd_does(gramian, ours, theirs):
     near(ours(gramian), theirs(projector=QuadprogProjector(norm_eps=0.0, reg_eps=0.0))(gramian))
 
 
+@pytest.mark.oracle("scipy")
 def test_solves_nonnegative_least_squares_as_scipy_does(jacobian, gramian):
     target = jacobian.mean(0) - 3 * jacobian[0]
     hessian = gramian / gramian.diagonal().mean()
@@ -128,6 +135,7 @@ def test_settles_where_exchanging_all_at_once_goes_round_in_circles(seed):
     assert (found * slack).abs().max() < 1e-6
 
 
+@pytest.mark.oracle("cvxpy")
 def test_projects_onto_the_simplex():
     for seed in range(20):
         vector = 3 * rows(5, seed)[:, 0]
@@ -138,11 +146,13 @@ def test_projects_onto_the_simplex():
         torch.testing.assert_close(project(vector), torch.from_numpy(weights.value), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.oracle("TorchJD")
 @pytest.mark.parametrize("c", [0.0, 0.1, 0.4, 0.9])
 def test_cagrad_is_torchjds_to_the_precision_of_its_solver(jacobian, gramian, c):
     near(cagrad(gramian, c), aggregation.CAGradWeighting(c=c, norm_eps=0.0)(gramian), 3e-3)
 
 
+@pytest.mark.oracle("cvxpy")
 @pytest.mark.parametrize("c", [0.1, 0.4, 0.9])
 def test_cagrad_is_the_cone_programs(jacobian, gramian, c):
     mean = jacobian.mean(0).numpy()
@@ -169,6 +179,7 @@ def test_cagrad_does_no_worse_for_the_worst_task_than_any_direction_of_the_ball(
 # closed forms
 
 
+@pytest.mark.oracle("TorchJD")
 def test_imtl_g_is_torchjds_and_projects_alike(jacobian, gramian):
     weights = imtl_g(gramian)
     near(weights, aggregation.IMTLGWeighting()(gramian))
@@ -186,6 +197,7 @@ def test_imtl_g_has_no_weights_where_they_come_to_nothing():
     assert imtl_g((units @ units.T) * torch.outer(lengths, lengths)).isnan().all()
 
 
+@pytest.mark.oracle("the paper's formula")
 def test_imtl_g_is_the_papers_closed_form(jacobian, gramian):
     units = jacobian / jacobian.norm(dim=1, keepdim=True)
     differences, unit_differences = jacobian[:1] - jacobian[1:], units[:1] - units[1:]
@@ -193,19 +205,23 @@ def test_imtl_g_is_the_papers_closed_form(jacobian, gramian):
     near(imtl_g(gramian), torch.cat((1 - rest.sum()[None], rest)))
 
 
+@pytest.mark.oracle("TorchJD")
 def test_aligned_is_torchjds_times_the_tasks(gramian):
     near(aligned_mtl(gramian), len(gramian) * aggregation.AlignedMTLWeighting()(gramian))
 
 
+@pytest.mark.oracle("TorchJD")
 def test_aligned_is_torchjds_without_full_rank():
     jacobian = rows(5)[:, :3]
     near(aligned_mtl(jacobian @ jacobian.T), 5 * aggregation.AlignedMTLWeighting()(jacobian @ jacobian.T))
 
 
+@pytest.mark.oracle("TorchJD")
 def test_conflict_free_is_torchjds(jacobian, gramian):
     near(jacobian.T @ conflict_free(gramian), aggregation.ConFIG()(jacobian))
 
 
+@pytest.mark.oracle("the paper's formula")
 @pytest.mark.parametrize("outliers", [0, 1, 2])
 @pytest.mark.parametrize("selected", [1, 2])
 def test_krum_keeps_those_with_the_near_neighbours(outliers, selected):
@@ -238,6 +254,7 @@ def given_order(monkeypatch, order, with_self):
     monkeypatch.setattr(torch, "randperm", randperm)
 
 
+@pytest.mark.oracle("TorchJD")
 def test_pcgrad_is_torchjds_and_the_papers_loop(jacobian, gramian, monkeypatch):
     order = random_order(len(gramian), torch.Generator().manual_seed(1))
     operated = jacobian.clone()
@@ -252,6 +269,7 @@ def test_pcgrad_is_torchjds_and_the_papers_loop(jacobian, gramian, monkeypatch):
     near(found, aggregation.PCGradWeighting()(gramian))
 
 
+@pytest.mark.oracle("TorchJD")
 def test_gradvac_is_torchjds_over_some_steps(monkeypatch):
     for tasks in SIZES:
         theirs, targets = aggregation.GradVacWeighting(beta=0.3), torch.zeros(tasks, tasks, dtype=torch.float64)
@@ -272,6 +290,7 @@ def test_random_order_is_any_order_of_the_others():
     assert random_order(1).shape == (1, 0)
 
 
+@pytest.mark.oracle("TorchJD")
 def test_sdmgrad_is_torchjds_over_some_steps():
     theirs, weights = aggregation.SDMGradWeighting(), torch.full((5,), 0.2, dtype=torch.float64)
     for step in range(4):
@@ -294,10 +313,12 @@ def losses():
     return torch.rand(5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.1
 
 
+@pytest.mark.oracle("TorchJD")
 def test_geometric_is_the_slope_of_torchjds(losses):
     near(geometric(losses), slope(scalarization.GeometricMean(), losses))
 
 
+@pytest.mark.oracle("TorchJD")
 def test_smooth_tchebycheff_is_the_slope_of_torchjds(losses):
     preferences = torch.tensor([0.1, 0.2, 0.3, 0.2, 0.2], dtype=torch.float64)
     near(smooth_tchebycheff(losses, preferences, 0.1), slope(scalarization.STCH(0.1, preferences), losses))
@@ -312,6 +333,7 @@ def test_tchebycheff_is_the_slope_of_the_maximum(losses):
     assert tchebycheff(ties, torch.ones(3)).tolist() == [0, 0.5, 0.5]
 
 
+@pytest.mark.oracle("TorchJD")
 def test_famo_is_the_slope_of_torchjds_and_so_is_its_logits(losses):
     theirs = scalarization.FAMO(5).double()
     near(famo(torch.zeros(5, dtype=torch.float64), losses), slope(theirs, losses))
@@ -319,6 +341,7 @@ def test_famo_is_the_slope_of_torchjds_and_so_is_its_logits(losses):
     near(famo_slope(logits, falls), slope(lambda values: (values.softmax(0) * falls).sum(), logits))
 
 
+@pytest.mark.oracle("autograd")
 def test_gradnorm_slope_is_autograds():
     weights, norms, ratios = torch.rand(4) + 0.5, torch.rand(4) + 0.5, torch.rand(4) + 0.5
     targets = (weights * norms).mean() * (ratios / ratios.mean()) ** 1.5
@@ -326,11 +349,13 @@ def test_gradnorm_slope_is_autograds():
     near(gradnorm_slope(weights, norms, ratios, 1.5), wanted)
 
 
+@pytest.mark.oracle("the paper's formula")
 def test_prioritize_is_the_focal_loss():
     assert float(prioritize(torch.tensor(0.5), 2.0)) == pytest.approx(0.25 * np.log(2))
     assert float(prioritize(torch.tensor(0.9), 0.0)) == pytest.approx(-np.log(0.9))
 
 
+@pytest.mark.oracle("PyTorch")
 def test_adam_is_torchs():
     parameter = torch.nn.Parameter(torch.zeros(3))
     theirs, ours, moments = torch.optim.Adam([parameter], lr=0.1), torch.zeros(3), Moments(*torch.zeros(3, 3))

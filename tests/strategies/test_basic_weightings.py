@@ -145,6 +145,7 @@ def set_to(weighting, values):
 values = st.lists(st.floats(-2, 2), min_size=3, max_size=3)
 
 
+@pytest.mark.oracle("autograd")
 @given(values, st.lists(st.floats(0.01, 10), min_size=3, max_size=3))
 def test_uncertainty_and_its_gradient_are_those_of_the_formula(sigmas, losses):
     """Kendall et al. 2018, equations 7 and 10: L/(2 sigma^2) + ln sigma for squares, else L/sigma^2 + ln sigma."""

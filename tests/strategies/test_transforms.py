@@ -28,6 +28,7 @@ def made(name):
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
 
 
+@pytest.mark.oracle("finite differences")
 @pytest.mark.parametrize("name", NAMES)
 @given(losses=positive)
 def test_slopes_are_those_of_finite_differences_and_each_loss_has_its_own(name, losses):

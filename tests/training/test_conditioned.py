@@ -47,6 +47,7 @@ def fit(trained, tasks):
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
+@pytest.mark.oracle("TorchJD")
 @pytest.mark.parametrize("penalty", [0.0, 0.5, 4.0])
 def test_weights_are_the_slope_of_torchjds_objective(penalty):
     draw = {"generator": torch.Generator().manual_seed(0), "dtype": torch.float64}

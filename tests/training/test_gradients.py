@@ -108,6 +108,7 @@ ExcessMTL looks at coordinates there and at norms here, as its docstring says.
 """
 
 
+@pytest.mark.oracle("TorchJD")
 @pytest.mark.filterwarnings("ignore:.*not DPP")
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("trunk", ["lstm", "transformer"])
@@ -121,6 +122,7 @@ def test_the_gradients_of_a_step_are_torchjds(trunk, name, apart):
     assert_a_step_is_torchjds(ours(TASKS), theirs, trunk, batch_of(apart))
 
 
+@pytest.mark.oracle("TorchJD")
 @pytest.mark.parametrize(("ours", "theirs"), [(PCGrad, aggregation.PCGrad), (GradVac, aggregation.GradVac)])
 def test_the_gradients_of_a_step_of_two_tasks_are_torchjds(ours, theirs):
     batch = batch_of()
@@ -128,6 +130,7 @@ def test_the_gradients_of_a_step_of_two_tasks_are_torchjds(ours, theirs):
     assert_a_step_is_torchjds(ours(TASKS), theirs(), "lstm", two)
 
 
+@pytest.mark.oracle("TorchJD")
 @pytest.mark.filterwarnings("ignore:.*not DPP")
 @pytest.mark.parametrize(("name", "options"), EVERY_AGGREGATOR.items())
 def test_a_step_with_an_aggregator_of_torchjds_is_its_own(name, options):
@@ -291,6 +294,7 @@ def test_a_long_gramian_is_added_up_in_chunks(monkeypatch):
     torch.testing.assert_close(gramian(gradients), J @ J.T)
 
 
+@pytest.mark.oracle("the paper's formula")
 def test_a_linear_trunk_by_hand():
     """Two tasks on f = w x with losses a f and -a f + b: opposite gradients, so MGDA stands still."""
     trunk = nn.Linear(1, 1, bias=False)

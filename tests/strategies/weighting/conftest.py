@@ -60,6 +60,14 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize(argument, list(wanted.values()), ids=list(wanted))
 
 
+def pytest_itemcollected(item):
+    """Its report says which weighting a test tried, and which claim; tests/conftest.py counts them."""
+    params = getattr(item, "callspec", None) and item.callspec.params
+    made = [name for name, make in MAKERS.items() if params and any(make is value for value in params.values())]
+    item.user_properties += [("weighting", name) for name in made]
+    item.user_properties += [("claim", (name, params["claim"].name)) for name in made if "claim" in params]
+
+
 @pytest.fixture(autouse=True)
 def _one_thread_and_seeded():
     torch.set_num_threads(1)

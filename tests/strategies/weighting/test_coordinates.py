@@ -29,6 +29,7 @@ def rows():
 # GradDrop
 
 
+@pytest.mark.oracle("TorchJD")
 @pytest.mark.parametrize("leak", [None, [0.0, 0.3, 1.0, 0.5]])
 def test_grad_drop_is_torchjds_under_the_same_draws(rows, leak):
     ours = GradDrop(FOUR, leak=0.0 if leak is None else leak)
@@ -39,6 +40,7 @@ def test_grad_drop_is_torchjds_under_the_same_draws(rows, leak):
         torch.testing.assert_close(ours.combine(step(rows + number))[1], theirs(rows + number))
 
 
+@pytest.mark.oracle("the paper's formula")
 def test_grad_drop_by_hand():
     """Coordinates: agreed, alone, opposite and equal, opposite 3 to 1, none."""
     rows = torch.tensor([[1.0, 2.0, 1.0, 3.0, 0.0], [2.0, 0.0, -1.0, -1.0, 0.0]])
@@ -75,6 +77,7 @@ def test_grad_drop_knows_the_leak_of_the_tasks_that_are_there(rows):
 # trimmed mean
 
 
+@pytest.mark.oracle("TorchJD")
 @pytest.mark.parametrize(("tasks", "outliers"), [(3, 1), (5, 1), (5, 2), (4, 0)])
 def test_trimmed_mean_is_torchjds(tasks, outliers):
     rows = torch.randn(tasks, 30, generator=torch.Generator().manual_seed(1))
@@ -126,6 +129,7 @@ def by_the_book(jacobians, losses, beta=0.5, gamma=0.1, rho=0.0, libmtl=False):
     return found
 
 
+@pytest.mark.oracle("the paper's formula")
 @pytest.mark.parametrize("libmtl", [False, True])
 def test_17_moco_is_the_papers_or_that_of_the_codes(rows, libmtl):
     generator = torch.Generator().manual_seed(1)

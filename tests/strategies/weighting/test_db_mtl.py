@@ -13,6 +13,7 @@ def step(norms, tasks=(0, 1, 2)):
     return Signals(torch.tensor(tasks), torch.ones(len(norms)), gramian=torch.diag(torch.tensor(norms) ** 2))
 
 
+@pytest.mark.oracle("the paper's formula")
 def test_without_a_past_it_is_the_papers_formula():
     jacobian = torch.randn(3, 10, generator=torch.Generator().manual_seed(0)) * torch.tensor([[1.0], [5.0], [0.2]])
     norms = jacobian.norm(dim=1)

@@ -144,6 +144,7 @@ def test_10_gradnorm_evens_out_norms_where_the_rates_are_alike():
     torch.testing.assert_close(weights * torch.tensor([3.0, 1.0]), torch.tensor([1.5, 1.5]), rtol=0.05, atol=0)
 
 
+@pytest.mark.oracle("TorchJD")
 def test_11_uncertainty_is_torchjds_and_starts_at_0_with_its_own_learning_rate(signals):
     """LibMTL starts at -0.5 and learns with the model's rate and weight decay; test_module.py looks at the groups."""
     ours, theirs = Uncertainty(dict.fromkeys("abcd", "regression")), scalarization.UW(4)
@@ -161,6 +162,7 @@ def test_11_uncertainty_is_torchjds_and_starts_at_0_with_its_own_learning_rate(s
     torch.testing.assert_close(torch.stack(list(ours.parameters())), theirs.log_var)
 
 
+@pytest.mark.oracle("the paper's formula")
 def test_12_famo_is_the_papers_on_one_full_batch():
     """The next forward of the same batch is the extra forward of the paper."""
     ours, theirs = FAMO(FOUR), scalarization.FAMO(4)
@@ -183,6 +185,7 @@ def test_12_famo_takes_losses_below_zero_that_stay_above_their_bound():
     assert weighting(step([-4.0, -20.5])).isfinite().all()
 
 
+@pytest.mark.oracle("the paper's formula")
 def test_13_fairgrad_solves_its_equation_and_is_not_multiplied_by_k(gramian):
     weights = FairGrad(FOUR, alpha=2.0)(step(torch.ones(4), gramian))
     torch.testing.assert_close(gramian @ weights, weights**-0.5, rtol=1e-4, atol=0)
@@ -211,6 +214,7 @@ def test_15_imtl_g_takes_parallel_gradients():
         assert IMTLG(TWO)(step([1.0, 1.0], torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))).tolist() == [0.5, 0.5]
 
 
+@pytest.mark.oracle("the paper's formula")
 def test_15_imtl_is_the_hybrid_and_its_scales_learn_as_in_imtl_l(gramian):
     losses, hybrid, alone = torch.tensor([1.0, 2.0, 0.5, 3.0]), IMTL(FOUR), IMTLL(FOUR)
     for weighting in (hybrid, alone):
@@ -248,6 +252,7 @@ def test_16_excess_mtl_starts_on_the_simplex_and_warms_up():
     assert far[1] > 0.5
 
 
+@pytest.mark.oracle("TorchJD")
 @pytest.mark.parametrize("warmup", [1, 3])
 def test_16_excess_mtl_is_torchjds_where_a_task_has_one_coordinate(warmup):
     ours, theirs = ExcessMTL(FOUR, 0.1, warmup), aggregation.ExcessMTLWeighting(0.1, warmup)
