@@ -153,6 +153,24 @@ def test_front_draws_the_rays_on_which_preference_times_loss_is_equal(record):
     assert "rays: preference times loss is equal for both" in drawing.get_label()
 
 
+def test_front_joins_the_losses_of_one_model_that_is_told_preferences(record):
+    told = {"0.1-0.9": (0.9, 0.3), "0.5-0.5": (0.5, 0.5), "0.9-0.1": (0.2, 1.1)}
+    for seed in (0, 1):
+        more = {f"metrics.test/{task}/loss": 0.5 + seed for task in ("news", "length")}
+        for name, losses in told.items():
+            pairs = zip(("news", "length"), losses, strict=True)
+            more |= {f"metrics.test/{task}/loss/{name}": loss + seed for task, loss in pairs}
+        record.add(0.5, 1.0, seed=seed, weighting="cosmos", **more)
+    alike = {f"metrics.test/{task}/loss": 0.6 for task in ("news", "length")}
+    record.add(0.5, 1.0, weighting="equal", **alike)
+    drawing = figure("front", record.frame, metric="loss")
+    (line,) = [line for line in drawing.axes[0].lines if str(line.get_gid()).startswith("told/")]
+    assert line.get_xydata() == pytest.approx(np.array([[1.4, 0.8], [1.0, 1.0], [0.7, 1.6]]))
+    assert "dotted: one model" in drawing.get_label()
+    # between scores nothing of the kind was recorded
+    assert "dotted" not in figure("front", record.frame).get_label()
+
+
 def test_front_draws_the_rays_of_preferences_between_scores_as_those_of_fixed_weights(record):
     for news, length, preference in ((0.8, 3.0, "[0.75, 0.25]"), (0.6, 1.0, "[0.25, 0.75]")):
         record.add(news, length, weighting=f"epo{news}", **{"params.weighting.preference": preference})

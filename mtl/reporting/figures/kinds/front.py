@@ -33,7 +33,7 @@ def draw(asked: Asked, figure: Figure) -> str:
     if not points:
         raise MtlError(f"front: no configuration has both {columns[0].key} and {columns[1].key} in all of its runs")
     means = {name: values_N2.mean(axis=0) for name, values_N2 in points.items()}
-    wide = figure.get_figwidth() > 5
+    wide, one_model = figure.get_figwidth() > 5, False
     axes = figure.add_subplot()
     for name, (colour, marker) in looks(points).items():
         look: dict[str, Any] = {"color": COLOURS[colour % len(COLOURS)], "marker": MARKERS[marker % len(MARKERS)]}
@@ -45,6 +45,9 @@ def draw(asked: Asked, figure: Figure) -> str:
             *mean_2, yerr=y, xerr=x, fmt="none", ecolor=look["color"], elinewidth=0.8, gid=f"bars/{say(name)}"
         )
         axes.plot(*mean_2[:, None], linestyle="none", markersize=5, markerfacecolor=face, label=say(name), **look)
+        if (told_R2 := _told(asked.groups[name], columns)) is not None:
+            axes.plot(*told_R2.T, linestyle=":", linewidth=0.9, markersize=2.5, gid=f"told/{say(name)}", **look)
+            one_model = True
     higher = (columns[0].direction == "max", columns[1].direction == "max")
     best = front([(float(x), float(y)) for x, y in means.values()], higher)
     joined_N2 = np.array(list(means.values()))[best]
@@ -68,6 +71,7 @@ def draw(asked: Asked, figure: Figure) -> str:
         f"line: joins the {number(len(best), 'mean')} that no other dominates",
         *(["dashed: mean of the single-task runs"] if alone else []),
         *([rays] if rays else []),
+        *(["dotted: one model, told other preferences"] if one_model else []),
     ]
     return "; ".join(parts)
 
@@ -87,6 +91,18 @@ def _bars(values_N2: np.ndarray, band: str) -> list[np.ndarray | None]:
     else:
         below_2 = above_2 = values_N2.std(axis=0, ddof=1) / np.sqrt(len(values_N2))
     return [np.array([[below], [above]]) for below, above in zip(below_2, above_2, strict=True)]
+
+
+def _told(group: Sequence[Record], columns: Sequence[Column]) -> np.ndarray | None:
+    """R x 2 means of both losses of models that are told a preference (COSMOS), one a preference; else `None`."""
+    keys = [f"metrics.{column.key}/" for column in columns]
+    names = [str(key) for key in group[0]]
+    shared = [{name.removeprefix(start) for name in names if name.startswith(start)} for start in keys]
+    told = [name for name in set.intersection(*shared) if np.isfinite(group[0][keys[0] + name])]
+    if not told:
+        return None
+    told.sort(key=lambda name: [float(share) for share in name.split("-")])
+    return np.array([[np.mean([run.get(key + name, np.nan) for run in group]) for key in keys] for name in told])
 
 
 def _alone(asked: Asked, axes: Axes, columns: Sequence[Column]) -> bool:
