@@ -16,12 +16,13 @@ from mtl.model.multitask import MultiTaskModel
 from mtl.strategies.transform.base import Transform
 from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.training.adatask import AdaTask
+from mtl.training.checkpoint import Kept
 from mtl.training.evaluation import Evaluation
 from mtl.training.gradients import PerTask, Where, check, weigh_gradients
 from mtl.training.loaders import StepLoader
 from mtl.training.parts import cut, whole
 from mtl.training.passes import Loss
-from mtl.training.processes import num_processes, of_each, of_the_first
+from mtl.training.processes import num_processes, of_the_first
 from mtl.training.soundness import OnNan, sound, usable
 from mtl.training.steplog import StepLog
 
@@ -87,6 +88,7 @@ class MultiTaskModule(pl.LightningModule):
         self.skipped: Tensor
         self.register_buffer("skipped", torch.zeros(len(tasks), dtype=torch.long))
         self.steplog = StepLog(list(tasks))
+        self._kept = Kept(payload, self.steplog)
         self._place = {name: place for place, name in enumerate(tasks)}
         self._evaluation = Evaluation(model, self.tasks)
         self.used = 0.0
@@ -99,7 +101,6 @@ class MultiTaskModule(pl.LightningModule):
         """What belongs to tasks of the last step that were left out of it."""
         self._per_task: PerTask | None = None
         """Where the optimiser takes the gradients of the tasks."""
-        self._random: tuple[Tensor, list[Tensor] | None] | None = None
 
     def training_step(self, batch: Batch, _: int) -> Tensor | None:
         """The step's total loss; `None`, which changes nothing, where no task's is finite."""
@@ -235,22 +236,12 @@ class MultiTaskModule(pl.LightningModule):
         self.log_dict(self._evaluation.end("test"))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A checkpoint says by itself what it is, and holds all that going on from it needs."""
-        checkpoint["mtl"] = dict(self.payload)
-        checkpoint["steplog"] = self.steplog.state()
-        checkpoint["random"] = [state.cpu() for state in of_each(torch.get_rng_state().to(self.device))]
-        if torch.cuda.is_available():
-            checkpoint["random_cuda"] = torch.cuda.get_rng_state_all()
+        """See `Kept`."""
+        self._kept.save(checkpoint, self.device)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the step log back, and the random state when training goes on: making a model uses it up.
-
-        Each process has its own, where there are as many as wrote the checkpoint.
-        """
-        self.steplog.load_state(checkpoint["steplog"])
-        states, rank = checkpoint["random"], self.global_rank
-        states = [states] if isinstance(states, Tensor) else states  # as written before there were several processes
-        self._random = (states[rank if rank < len(states) else 0], checkpoint.get("random_cuda"))
+        """See `Kept`."""
+        self._kept.load(checkpoint, self.global_rank)
 
     def on_fit_start(self) -> None:
         """Stop before the first step where the trainer's settings would change what a weighting means.
@@ -296,8 +287,4 @@ class MultiTaskModule(pl.LightningModule):
             loader.rank, loader.world = self.trainer.global_rank, self.trainer.world_size
         if self._per_task is not None:
             self._check_per_task()
-        if self._random is not None:
-            torch.set_rng_state(self._random[0].cpu())
-            if self._random[1] is not None and torch.cuda.is_available():
-                torch.cuda.set_rng_state_all(self._random[1])
-            self._random = None
+        self._kept.go_on()
