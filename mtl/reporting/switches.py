@@ -9,6 +9,7 @@ from types import ModuleType
 
 from mtl.errors import MtlError
 from mtl.functional.switch_summary import Summary
+from mtl.reporting.pages import head
 from mtl.reporting.switches_text import DEFINITIONS, STYLE
 
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
@@ -65,9 +66,7 @@ def page(run_id: str, name: str, tags: Mapping[str, str], summary: Summary, curv
         _definitions(),
         f"<p class=foot>{_safe(_measured(summary))}</p>",
     ]
-    title = f"<title>Switches of {_safe(name)}</title>"
-    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8">{title}<style>{STYLE}</style></head>'
-    return f"{head}<body>{''.join(parts)}</body></html>\n"
+    return f"{head(f'Switches of {name}', STYLE)}<body>{''.join(parts)}</body></html>\n"
 
 
 def _sections(summary: Summary, curves: Curves, draw: ModuleType) -> Iterable[str]:
@@ -208,9 +207,9 @@ def _definitions() -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{_safe(name)}</th>" for name in header)
+    top = "".join(f"<th>{_safe(name)}</th>" for name in header)
     body = "".join(f"<tr>{''.join(f'<td>{_safe(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return f"<table><tr>{top}</tr>{body}</table>"
 
 
 def _note(text: str) -> str:

@@ -46,6 +46,8 @@ def test_the_summary_of_a_worked_example():
 
 def test_the_page_writes_the_numbers_and_escapes_the_names():
     text = page("1234", "run <i>", {"mtl.switching": "blocks"}, summarise(made()), {})
+    assert "<title>Switches of run &lt;i&gt;</title>" in text
+    assert text.count("default-src 'none'; style-src 'unsafe-inline'") == 1
     for words in ("run &lt;i&gt;", "&lt;b&gt; → a", "+3.0000", "+75.0 %", "switching <b>blocks</b>", "−3.0000"):
         assert words in text
     assert "<i>" not in text

@@ -13,6 +13,8 @@ from mtl.reporting.pages import render
 if TYPE_CHECKING:
     from mtl.training.context_switch import Line
 
+STYLE = "svg { max-width: 100%; height: auto; display: block; }\n"
+
 
 def headline(lines: "Sequence[Line]") -> str:
     """The switch that costs most after the longest histories, in one line."""
@@ -42,6 +44,8 @@ def page(lines: "Sequence[Line]", **facts: Any) -> str:
     turns = sorted({line.turns for line in lines if line.turns})
     return render(
         Path(__file__).parent,
+        f"Switches in context: {facts['name']}",
+        STYLE,
         headline=headline(lines),
         maps=[(count, _maps(lines, count)) for count in reversed(turns)],
         layout=layout,

@@ -71,6 +71,7 @@ def write(values: Mapping[str, Any]) -> str:
 
     return render(
         Path(__file__).parent,
+        f"Prompts designed for {', '.join(values['facts'])}",
         **values,
         pictures=pictures(values["facts"], values["trunk"], values["scores"], values["lines"]),
         version=mtl.__version__,
