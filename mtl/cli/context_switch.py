@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtl.cli import parents
-from mtl.cli.output import FORMATS
+from mtl.cli.output import FORMATS, FORMS
 from mtl.errors import MtlError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--seed", default="0", help="of the choice of rows and histories (default: %(default)s)")
     parser.add_argument(
         "--format",
-        choices=["text", "markdown", "latex", "csv", "html"],
+        choices=FORMS,
         default="text",
         help="of the table that is printed (default: %(default)s)",
     )

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMATS = {".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html"}
+"""What a file's ending says."""
+FORMS = ("text", *FORMATS.values())
+"""What `--format` takes."""
 
 
 def names(text: str) -> list[str]:
@@ -24,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """How the table is written."""
     parser.add_argument(
         "--format",
-        choices=["text", "markdown", "latex", "csv", "html"],
+        choices=FORMS,
         help="default: by the ending of --output, else text",
     )
     parser.add_argument("--output", type=Path, help="write the table to this file as well")
