@@ -107,7 +107,7 @@ def look(
     from mtl.cli.build import announce, brought_keys
     from mtl.cli.cached import AUTOCAST, cache_trunk, device_of
     from mtl.cli.instantiate import instantiate
-    from mtl.design.trunk import Features, alike, describe
+    from mtl.design.trunk import Asked, Features, alike, describe
     from mtl.model.cache import Reader
     from mtl.model.multitask import MultiTaskModel
     from mtl.prompts.none import NoPrompt
@@ -128,4 +128,4 @@ def look(
         first = next((one for one in found if one.family == family), None)
         if first is not None:
             prompts[first.name] = instantiate("prompt", first.node)
-    return Looked(facts, alike(features, tasks, prompts, opened.encoder, length))
+    return Looked(facts, alike(Asked(features, tasks, prompts, opened.encoder, length)))

@@ -10,13 +10,12 @@ import torch
 from mtl.data.batch import Announced
 from mtl.data.encoder import Encoder
 from mtl.data.inputs import Inputs
-from mtl.data.task import Task
 from mtl.design.analysis import targets, texts
 from mtl.design.probes import Probes, probe
 from mtl.functional.dynamics import effective_rank
 from mtl.functional.similarity import linear_cka
 from mtl.model.cache import Reader, Texts
-from mtl.prompts.announce import announced as announce_texts
+from mtl.prompts.announce import announced
 from mtl.prompts.base import Prompt
 
 PROBE_ROWS = 2_000
@@ -93,18 +92,9 @@ def rank(features_ND: np.ndarray) -> float:
     return effective_rank(centred.T @ centred)
 
 
-def alike(
-    features: Features,
-    tasks: Mapping[str, Announced],
-    prompts: Mapping[str, Prompt],
-    encoder: Encoder,
-    max_length: int,
-    seed: int = 0,
-) -> list[Alike]:
-    """Every two tasks: linear CKA of the same training texts, of both tasks in halves, announced for either one.
-
-    Without a prompt it would be 1, since the trunk is told nothing of the task. 1 with one says that the words make no
-    difference to the trunk but for a rotation and a factor.
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What is read to tell how alike tasks are: their training texts, as each prompt announces them.
 
     Args:
         features: of the trunk.
@@ -112,32 +102,39 @@ def alike(
         prompts: fitted text prompts, by family.
         encoder: text to ids.
         max_length: of an input.
-        seed: of the draw.
+        seed: of the draw of texts.
     """
-    return [_pair(features, tasks, prompts, encoder, max_length, pair, seed) for pair in combinations(tasks, 2)]
+
+    features: Features
+    tasks: Mapping[str, Announced]
+    prompts: Mapping[str, Prompt]
+    encoder: Encoder
+    max_length: int
+    seed: int = 0
+
+    def read(self, family: str, name: str, said: Sequence[str]) -> np.ndarray:
+        """N x D of these texts, announced for the task."""
+        task = self.tasks[name].labelled.task
+        inputs = announced(self.prompts[family], task, said, None, self.encoder, self.max_length)
+        return self.features(inputs, np.arange(len(said)))
+
+    def draw(self, name: str) -> list[str]:
+        """Training texts of the task."""
+        found = texts(self.tasks[name].labelled, "train")
+        order = np.random.default_rng(self.seed).permutation(len(found))
+        return [found[place] for place in order[: ALIKE_ROWS // 2]]
 
 
-def _pair(
-    features: Features,
-    tasks: Mapping[str, Announced],
-    prompts: Mapping[str, Prompt],
-    encoder: Encoder,
-    max_length: int,
-    pair: tuple[str, str],
-    seed: int,
-) -> Alike:
-    both = [_draw(texts(tasks[name].labelled, "train"), seed) for name in pair]
-    said = list(dict.fromkeys(text for part in both for text in part))
+def alike(asked: Asked) -> list[Alike]:
+    """Every two tasks: linear CKA of the same training texts, of both tasks in halves, announced for either one.
 
-    def read(prompt: Prompt, task: Task) -> np.ndarray:
-        return features(announce_texts(prompt, task, said, None, encoder, max_length), np.arange(len(said)))
+    Without a prompt it would be 1, since the trunk is told nothing of the task. 1 with one says that the words make no
+    difference to the trunk but for a rotation and a factor.
+    """
+    return [_pair(asked, pair) for pair in combinations(asked.tasks, 2)]
 
-    cka = {}
-    for family, prompt in prompts.items():
-        ours, theirs = (read(prompt, tasks[name].labelled.task) for name in pair)
-        cka[family] = linear_cka(ours, theirs)
+
+def _pair(asked: Asked, pair: tuple[str, str]) -> Alike:
+    said = list(dict.fromkeys(text for name in pair for text in asked.draw(name)))
+    cka = {family: linear_cka(*(asked.read(family, name, said) for name in pair)) for family in asked.prompts}
     return Alike(pair, cka, len(said))
-
-
-def _draw(found: Sequence[str], seed: int) -> list[str]:
-    return [found[place] for place in np.random.default_rng(seed).permutation(len(found))[: ALIKE_ROWS // 2]]

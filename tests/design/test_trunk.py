@@ -13,7 +13,7 @@ from mtl.data.task import TaskSpec
 from mtl.data.tokenizer import PretrainedTokenizer
 from mtl.design.analysis import targets, texts
 from mtl.design.probes import probe
-from mtl.design.trunk import Features, alike, describe, rank
+from mtl.design.trunk import Asked, Features, alike, describe, rank
 from mtl.functional.similarity import linear_cka
 from mtl.model.cache import Reader
 from mtl.prompts.keyword import Keyword
@@ -106,7 +106,7 @@ def test_two_tasks_are_alike_as_far_as_their_words_are(loaded, asked):
     features, encoder, plain = asked
     tasks = announce(loaded, NoPrompt(), encoder, 64)
     prompts = {"none": NoPrompt(), "keyword": Keyword(keywords={"stars": ["good", "bad"], "like": ["story"]})}
-    (pair,) = alike(features, tasks, prompts, encoder, 64)
+    (pair,) = alike(Asked(features, tasks, prompts, encoder, 64))
     assert pair.tasks == ("stars", "like")
     assert pair.cka["none"] == pytest.approx(1)
     said = list(dict.fromkeys(texts(loaded["stars"], "train")))
