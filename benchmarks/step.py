@@ -34,6 +34,7 @@ from mtl.strategies.weighting.fixed import Fixed
 from mtl.tracking.callback import Record
 from mtl.tracking.recorder import Recorder
 from mtl.tracking.store import Store, open_store
+from mtl.training.dynamics import Dynamics
 from mtl.training.loaders import StepLoader
 from mtl.training.module import MultiTaskModule
 from mtl.training.progress import Progress
@@ -190,13 +191,22 @@ def fit(
 
 
 def ours(
-    work: Work, every: int | None = None, progress: bool = False, deterministic: bool = False, fills: bool = False
+    work: Work,
+    every: int | None = None,
+    progress: bool = False,
+    deterministic: bool = False,
+    fills: bool = False,
+    looks: bool = False,
 ) -> Cost:
-    """`mtl`'s own step; a record of `every` steps, or none. `fills`: torch writes nan into all memory it takes."""
+    """`mtl`'s own step; a record of `every` steps, or none. `fills`: torch writes nan into all memory it takes.
+
+    `looks`: at the tasks' gradients, in every step.
+    """
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", fills)  # noqa: B010 (typed read-only)
     kinds = {name: task.kind.name for name, task in work.tasks.items()}
     weighting = Fixed(kinds, [1.0] * T)
     module = MultiTaskModule(work.model(), work.tasks, weighting, make_optimizer, work.total, {})
+    module.dynamics = Dynamics(module.model, "shared", T, 1, 1) if looks else None
     recorder = None if every is None else Recorder(work.store, "ours", {})
     callbacks: list[Callback] = [] if recorder is None or every is None else [Record(recorder, every)]
     with recorder or nullcontext(), Path(os.devnull).open("w") as nowhere:

@@ -27,12 +27,15 @@ WHOLE = {
     "checkpoint_every": 1,
     "seed": 0,
     "tracking.every": 1,
+    "tracking.gradients_every": 0,
     "trainer.accumulate": 1,
     "trainer.devices": 1,
     "trainer.threads": 1,
     "weigh_every": 1,
 }
 """Fields that hold whole numbers, and the least of each."""
+NULLABLE = ("trainer.threads", "tracking.gradients_every")
+"""Those of them that may be null."""
 
 
 def check(config: Config) -> None:
@@ -40,7 +43,7 @@ def check(config: Config) -> None:
     budget = make_budget(config)
     for field, least in WHOLE.items():
         value = reduce(lambda node, part: node[part], field.split("."), config)
-        if value is None and (field == "trainer.threads" or (field == "steps" and budget.unit != "steps")):
+        if value is None and (field in NULLABLE or (field == "steps" and budget.unit != "steps")):
             continue
         if not isinstance(value, int) or value < least:
             raise MtlError(f"{field} should be a whole number of at least {least}. Found {value!r}")

@@ -1,4 +1,4 @@
-"""The instrument of a run, where its configuration asks for one."""
+"""The instruments of a run: what its configuration has measured."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ from mtl.cli.build import Run
 from mtl.cli.instantiate import instantiate
 from mtl.errors import MtlError
 from mtl.tracking.recorder import Recorder
+from mtl.training.dynamics import Dynamics
 from mtl.training.probe import Probe
 
 
@@ -22,6 +23,15 @@ def make_probe(config: Mapping[str, Any], run: Run, recorder: Recorder) -> list[
         return [make(run.tasks, run.plan.steps, config["seed"], recorder.metrics, recorder.text)]
     except (TypeError, ValueError) as error:
         raise MtlError(f"probe: {error}") from error
+
+
+def look_at_gradients(config: Mapping[str, Any], run: Run) -> None:
+    """Let the module see how tasks conflict, as often as `tracking.gradients_every` says."""
+    if config["trainer"]["precision"] == "16-mixed":  # small gradients vanish before the loss is scaled
+        return
+    module, tracking = run.module, config["tracking"]
+    every, points = tracking["gradients_every"], tracking["every"]
+    module.dynamics = Dynamics(module.model, module.gradients, len(module.tasks), every, points)
 
 
 def _check(config: Mapping[str, Any], run: Run) -> None:

@@ -19,7 +19,7 @@ from mtl.cli.build import Run, brought_keys, build, make_specs
 from mtl.cli.checks import check
 from mtl.cli.describe import data_report, examples, flat, run_name, say, tags
 from mtl.cli.identity import effective, run_key
-from mtl.cli.instrument import make_probe
+from mtl.cli.instrument import look_at_gradients, make_probe
 from mtl.cli.processes import check_processes, company, strategy_of
 from mtl.cli.singles import tell_baselines
 from mtl.cli.sweep import DONE, KNOWN, is_watched, parent_of
@@ -99,6 +99,7 @@ def run_once(
         patience=tracking["patience"],
     )
     predictions = Predictions(folder / "predictions")
+    look_at_gradients(config, run)
     told = [TellPlan(run.plan)] if run.plan.rate.adaptive else []
     seen = watching(run)
     record = Record(recorder, tracking["every"], seen)

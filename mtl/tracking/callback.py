@@ -27,7 +27,8 @@ class Report(Protocol):
 class Record(Callback):
     """Writes `train/<task>/loss` and `/weight` (means over `every` steps), `val/...`, `test/...`, rows, step time
     and the size of what is saved; `switch/<task>/rate` where it changes;
-    with a weighting that takes gradients, what `gradient_points` says of the last of every `every` steps.
+    what `gradient_points` says of the last of every `every` steps, where the weighting takes gradients or the module's
+    `dynamics` did.
 
     Args:
         recorder: the run.
@@ -76,7 +77,7 @@ class Record(Callback):
         for name, (loss, weight) in module.steplog.take().items():
             points[f"train/{name}/loss"] = loss
             points[f"train/{name}/weight"] = weight
-        if module.gramian is not None:
+        if module.gramian is not None and bool(module.gramian[1].isfinite().all()):
             points |= gradient_points(*module.gramian)
         if points:
             self.recorder.metrics(points, trainer.global_step)

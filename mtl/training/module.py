@@ -17,8 +17,9 @@ from mtl.strategies.transform.base import Transform
 from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.training.adatask import AdaTask
 from mtl.training.checkpoint import Kept
+from mtl.training.dynamics import Dynamics
 from mtl.training.evaluation import Evaluation
-from mtl.training.gradients import PerTask, Where, check, weigh_gradients
+from mtl.training.gradients import PerTask, Where, check, scaled, weigh_gradients
 from mtl.training.loaders import StepLoader
 from mtl.training.parts import cut, whole
 from mtl.training.passes import Loss
@@ -94,7 +95,9 @@ class MultiTaskModule(pl.LightningModule):
         self.used = 0.0
         """Share of the run's length that is used, from who measures it; read where `steps` is `None`."""
         self.gramian: tuple[list[str], Tensor] | None = None
-        """Tasks and Gramian of the last step, where the weighting took one."""
+        """Tasks and Gramian of the last step, where the weighting took one, or `dynamics` did."""
+        self.dynamics: Dynamics | None = None
+        """Looks at gradients in some steps of a weighting that takes none."""
         self.told: Signals | None = None
         """What the weighting was told in the last step."""
         self._left_out: list[torch.nn.Parameter] = []
@@ -110,6 +113,7 @@ class MultiTaskModule(pl.LightningModule):
         alone = self.accumulate == 1 and num_processes() == 1
         parts = whole(batch) if alone else cut(batch, self.model.per_token, self.accumulate)
         losses = {name: self.tasks[name].kind.loss for name in parts.rows}
+        self.gramian = self.told = None
         if self.weighting.needs_gramian or self._per_task is not None or not alone:
             self.zero_grad()  # of the last step: they would stand beside those of the tasks
             done = weigh_gradients(
@@ -127,7 +131,6 @@ class MultiTaskModule(pl.LightningModule):
             )
         else:
             done = self._weigh_losses(batch, losses)
-        self.gramian = self.told = None
         if done is None:
             self._count_skipped(parts.rows)
             if num_processes() > 1:
@@ -160,6 +163,8 @@ class MultiTaskModule(pl.LightningModule):
             return None
         if len(kept) < len(names):
             told, found, names = told.subset(kept), [found[i] for i in kept], [names[i] for i in kept]
+        if self.dynamics is not None and self.dynamics.due(self.global_step):
+            self.gramian = names, scaled(self.dynamics.gramian(found), told.slopes)
         losses_K, weights_K = torch.stack(found), self.weighting(told)
         usable(weights_K, told, names, self.weighting.name)
         if told.slopes is None:

@@ -73,6 +73,19 @@ def test_a_weighting_that_takes_gradients_records_their_norms_and_cosines(mtl, f
     assert "metrics.gradient/names/reviews/cosine" not in run
 
 
+def test_any_other_weighting_records_them_now_and_then_and_trains_the_same(mtl, folder):
+    for every in (5, 0):  # 5 becomes 8, a multiple of tracking.every
+        assert mtl("train", TASKS, "weighting=uncertainty", f"tracking.gradients_every={every}", "again=true").code == 0
+    seen, unseen = runs(folder).sort_values("start_time").to_dict("records")
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    points = client.get_metric_history(seen["run_id"], "gradient/reviews/names/cosine")
+    assert [point.step for point in points] == [8]
+    assert not client.get_metric_history(unseen["run_id"], "gradient/reviews/names/cosine")
+    for name in ("test/reviews/loss", "test/names/loss", "train/reviews/weight"):
+        assert seen[f"metrics.{name}"] == unseen[f"metrics.{name}"]
+    assert seen["tags.mtl.key"] == unseen["tags.mtl.key"]
+
+
 def test_a_sweep_is_a_parent_with_its_jobs_as_children_and_one_table(mtl, folder):
     done = mtl("train", "-m", TASKS, "prompt=none,keyword", "weighting=equal,uncertainty", "seed=0,1")
     assert done.code == 0, done.err
