@@ -1,19 +1,52 @@
 """Coordinate-wise trimmed mean (Yin et al. 2018): at each coordinate, the mean without the extremes."""
 
+from collections.abc import Sequence
+from functools import reduce
+
 import torch
 from torch import Tensor
 
+from mtl.functional.pieces import pieces
 
-def middle(jacobian: Tensor, outliers: int) -> Tensor:
-    """K x N booleans: at each of N coordinates, all but the `outliers` greatest and least of K (definition 2)."""
-    K = len(jacobian)
-    kept = torch.empty_like(jacobian, dtype=torch.bool)
-    for i, row in enumerate(
-        jacobian
-    ):  # a value's rank by K - 1 comparisons: a quarter of the time of sorting, at K = 4
-        rank = torch.zeros_like(row, dtype=torch.int16)
-        for j, other in enumerate(jacobian):
-            if j != i:
-                rank += other <= row if j < i else other < row
-        kept[i] = (rank >= outliers) & (rank < K - outliers)
-    return kept
+
+def trimmed_mean(jacobian: Tensor, outliers: int) -> tuple[Tensor, Tensor]:
+    """The mean of all but the b greatest and least of K at each of N coordinates (definition 2), and K products c.g.
+
+    c is what a gradient g adds to the mean. Values that tie with the greatest or least one that is left all count as
+    left, each for an equal part.
+
+    Args:
+        jacobian: K x N.
+        outliers: b, less than K / 2.
+    """
+    mean, products = torch.empty_like(jacobian[0]), torch.zeros_like(jacobian[:, 0])
+    for rows, out in pieces(jacobian, mean):
+        left = middle(rows.unbind(), outliers)
+        torch.div(reduce(torch.add, left), len(left), out=out)
+        within = rows.clamp(reduce(torch.minimum, left), reduce(torch.maximum, left)).eq_(rows)  # numbers, 1 or 0
+        parts = within.sum(0).reciprocal_()
+        products += within.mul_(rows).mul_(rows) @ parts
+    return mean, products
+
+
+def middle(rows: Sequence[Tensor], outliers: int) -> list[Tensor]:
+    """K - 2 b rows that hold, coordinate by coordinate, what K rows have but for the b greatest and the b least.
+
+    The greatest of what is left moves to the last place, the least to the first, b times: O(b K) comparisons, and not
+    a sort of K numbers at each coordinate.
+    """
+    left = list(rows)
+    for _ in range(outliers):
+        for place in range(len(left) - 1):
+            _order(left, place)
+        left.pop()
+        for place in reversed(range(len(left) - 1)):
+            _order(left, place)
+        left.pop(0)
+    return left
+
+
+def _order(rows: list[Tensor], place: int) -> None:
+    """The lesser values of two neighbours go to the first, the greater ones to the second."""
+    first, second = rows[place : place + 2]
+    rows[place : place + 2] = torch.minimum(first, second), torch.maximum(first, second)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mtl.functional.grad_drop import sign_masks
+from mtl.functional.grad_drop import drop_signs
 from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.strategies.weighting.chance import Chance
 from mtl.strategies.weighting.claims import Claim
@@ -45,8 +45,8 @@ class GradDrop(Weighting):
 
     def combine(self, signals: Signals) -> tuple[Tensor, Tensor]:
         """K shares of the gradients that passed, and what passed of all."""
-        rows = signals.require_jacobian()
+        rows, squares = signals.require_jacobian(), signals.require_gramian().diagonal()
         uniform = torch.rand(rows.shape[1], generator=self.chance.generator).to(rows.device)
-        leaks = self.leaks[signals.tasks][:, None]
-        passed = torch.where(sign_masks(rows, uniform), rows, leaks * rows)
-        return shares(passed, rows, 1.0), passed.sum(0)
+        leaks = self.leaks[signals.tasks]
+        direction, passed = drop_signs(rows, uniform, leaks)
+        return leaks + (1 - leaks) * shares(passed, squares, 1.0), direction

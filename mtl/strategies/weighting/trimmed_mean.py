@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mtl.functional.trimmed_mean import middle
+from mtl.functional.trimmed_mean import trimmed_mean
 from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.strategies.weighting.claims import Claim
 from mtl.strategies.weighting.shares import shares
@@ -36,9 +36,8 @@ class TrimmedMean(Weighting):
 
     def combine(self, signals: Signals) -> tuple[Tensor, Tensor]:
         """K shares of the gradients in their trimmed mean, and that."""
-        rows = signals.require_jacobian()
-        left = len(rows) - 2 * self.outliers
-        if left < 1:
-            return self.or_equal(torch.full_like(rows[:, 0], torch.nan)), rows.mean(0)
-        kept = middle(rows, self.outliers) * rows / left
-        return shares(kept, rows, 1 / len(rows)), kept.sum(0)
+        rows, squares = signals.require_jacobian(), signals.require_gramian().diagonal()
+        if len(rows) <= 2 * self.outliers:
+            return self.or_equal(torch.full_like(squares, torch.nan)), rows.mean(0)
+        mean, products = trimmed_mean(rows, self.outliers)
+        return shares(products, squares, 1 / len(rows)), mean
