@@ -81,8 +81,10 @@ class MoCo(Weighting):
             self.tracked = rows.new_zeros(len(self.tasks), rows.shape[1])
         self.count[tasks] += 1
         rates = self.beta / self.count[tasks] ** self.beta_decay
-        tracked = torch.lerp(self.tracked[tasks], rows, rates[:, None])
-        self.tracked[tasks] = tracked
+        for place, row, rate in zip(tasks.tolist(), rows, rates.tolist(), strict=True):
+            self.tracked[place].lerp_(row, rate)  # in place: T gradients are too much to copy in every step
+        all_in_order = torch.equal(tasks, torch.arange(len(self.tracked), device=tasks.device))
+        tracked = self.tracked if all_in_order else self.tracked[tasks]
         weights = self._moved(tasks, tracked @ tracked.T)
         return weights, weights @ tracked
 

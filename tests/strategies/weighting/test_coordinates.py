@@ -179,6 +179,16 @@ def test_moco_keeps_what_it_knows_of_an_absent_task(rows):
     torch.testing.assert_close(direction, weights @ weighting.tracked[[3, 1]])
 
 
+def test_moco_takes_the_tasks_of_a_step_in_any_order(rows):
+    one, other, order = MoCo(FOUR), MoCo(FOUR), [2, 0, 3, 1]
+    for number in range(3):
+        weights, direction = one.combine(step(rows + number, number=number))
+        again, same = other.combine(step((rows + number)[order], tasks=order, number=number))
+        torch.testing.assert_close(again, weights[order])
+        torch.testing.assert_close(same, direction)
+    assert torch.equal(one.tracked, other.tracked)
+
+
 # all
 
 
