@@ -90,9 +90,9 @@ def weigh_gradients(
     wanted = weighting.wants_gramian(step) or per_task is not None
     one_by_one = wanted and where == "shared"  # then nothing goes back through the trunk once the weights are known
     forward = model.features if one_by_one or len(parts.batches) == 1 else partial(forgetful, model.features)
-    if one_by_one and per_task is None and not weighting.needs_jacobian and num_processes() == 1:
+    if one_by_one and per_task is None and not weighting.same_coordinates:
         forward = by_rows(forward, model.trunk)
-    passes, losses_K, gradients, at_heads = [], [], [], []
+    passes, losses_K, gradients, at_heads, wholes = [], [], [], [], []
     for part, shares in zip(parts.batches, parts.shares, strict=True):
         done = through_heads(model, part, dict(zip(names, shares, strict=True)), losses, forward)
         losses_K.append(done.losses)
@@ -103,7 +103,8 @@ def weigh_gradients(
             passes.append(done)
     told = signals(mean_over_processes(torch.stack(losses_K).sum(0)))
     if where != "features":
-        gradients, wholes = aligned(agreed(gradients))
+        gradients, wholes = aligned(gradients)
+        gradients = agreed(gradients)
 
     def keep(kept: list[int]) -> None:
         nonlocal names, passes, gradients, at_heads, told
@@ -114,18 +115,22 @@ def weigh_gradients(
     keep(sound("loss", told, told.losses, names, on_nan))
     if wanted and names:
         if where == "features":
-            gradients = list(zip(*(done.at_features for done in passes), strict=True))
-        found = gramian(gradients)
-        if where == "features":  # of each process's own rows, so that their Gramians add up: the sum, scaled as a mean
-            found = mean_over_processes(found) / num_processes()
-        told = replace(told, gramian=scaled(found, told.slopes))
+            gradients, wholes = aligned(list(zip(*(done.at_features for done in passes), strict=True)))
+        shapes = [part.shape for part in gradients[0]]
+        if weighting.needs_jacobian:
+            told, gradients = replace(told, jacobian=jacobian(gradients, told.slopes)), []
+            told = replace(told, gramian=told.require_jacobian() @ told.require_jacobian().T)
+        else:
+            found = gramian(gradients)
+            if where == "features":  # of each process's own rows, so that they add up: the sum, scaled as a mean
+                found = mean_over_processes(found) / num_processes()
+            told = replace(told, gramian=scaled(found, told.slopes))
         keep(sound("gradient", told, told.require_gramian().diagonal(), names, on_nan))
     if not names:
         return None
 
     direction = None
     if weighting.needs_jacobian:
-        told = replace(told, jacobian=jacobian(gradients, told.slopes))
         weights, direction = weighting.combine(told)
         direction = of_the_first(direction)
         told = replace(told, jacobian=None)
@@ -136,7 +141,8 @@ def weigh_gradients(
     acting = weights.detach() if told.slopes is None else weights.detach() * told.slopes
     if direction is not None:
         variables = [done.read[0] for done in passes] if where == "features" else parameters_at(model, where)
-        combined = parts_of(direction, variables)
+        found = zip(parts_of(direction, shapes), wholes, variables, strict=True)
+        combined = [whole(part).to(variable) for part, whole, variable in found]
     elif one_by_one:
         variables, columns = parameters_at(model, where), list(zip(*gradients, strict=True))
         combined = [whole(weighted(acting, column)) for column, whole in zip(columns, wholes, strict=True)]
@@ -227,10 +233,10 @@ def jacobian(gradients: Sequence[Sequence[Tensor]], slopes: Tensor | None) -> Te
     return rows if slopes is None else rows.mul_(slopes[:, None])
 
 
-def parts_of(direction: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
-    """N coordinates as tensors of the shapes of the variables."""
-    pieces = direction.split([variable.numel() for variable in variables])
-    return [piece.view_as(variable).to(variable) for piece, variable in zip(pieces, variables, strict=True)]
+def parts_of(direction: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
+    """N coordinates as tensors of these shapes."""
+    pieces = direction.split([shape.numel() for shape in shapes])
+    return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
 def scaled(gramian: Tensor, slopes: Tensor | None) -> Tensor:
@@ -249,11 +255,12 @@ def forgetful(features: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
     return checkpoint(features, batch, use_reentrant=False)
 
 
-def agreed(gradients: list[Sequence[Tensor]]) -> list[Sequence[Tensor]]:
+def agreed(gradients: Sequence[Sequence[Tensor]]) -> list[Sequence[Tensor]]:
     """The means over the processes, one message a task."""
     if num_processes() == 1:
-        return gradients
-    return [parts_of(mean_over_processes(torch.cat([part.flatten() for part in parts])), parts) for parts in gradients]
+        return list(gradients)
+    shapes = [part.shape for part in gradients[0]] if gradients else []
+    return [parts_of(mean_over_processes(torch.cat([part.flatten() for part in parts])), shapes) for parts in gradients]
 
 
 def added(total: list[Sequence[Tensor]], more: Sequence[Sequence[Tensor]]) -> list[Sequence[Tensor]]:

@@ -1,5 +1,7 @@
 """What several processes agree on, each with its own share of a step's rows."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, distributed
 
@@ -17,6 +19,13 @@ def mean_over_processes(tensor: Tensor) -> Tensor:
     shared = tensor.detach().clone(memory_format=torch.contiguous_format)
     distributed.all_reduce(shared)
     return shared / num_processes()
+
+
+def on_all(flags: Sequence[bool], device: torch.device) -> list[bool]:
+    """Which of the flags hold on every process."""
+    if num_processes() == 1:
+        return list(flags)
+    return (mean_over_processes(torch.tensor(flags, dtype=torch.float32, device=device)) == 1).tolist()
 
 
 def of_the_first(tensor: Tensor) -> Tensor:

@@ -87,6 +87,7 @@ CASES = {
     "features in parts": (MGDA, {"gradients": "features", "accumulate": 2}, {}, {}),
     "mgda at the last layer": (MGDA, {"gradients": "last_layer", "weight_heads": True}, {}, {}),
     "grad_drop": (GradDrop, {}, {}, {}),
+    "grad_drop apart, in parts": (GradDrop, {"accumulate": 2}, ONE_ROW, KEYWORD),
     "adatask": (UPGrad, {}, {}, {"optimizer": lambda groups: AdaTask(groups, lr=0.01, eps=1e-2)}),
 }
 
