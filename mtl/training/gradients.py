@@ -286,10 +286,14 @@ class Ready(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, gradients: tuple[Tensor, ...], *variables: Tensor) -> Tensor:
         """The value as it is."""
-        ctx.gradients = gradients
+        ctx.save_for_backward(*gradients)
         return value.clone()
 
     @staticmethod
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients, times whatever the scalar was multiplied with."""
-        return None, None, *(scale * gradient for gradient in ctx.gradients)
+        """The gradients, times whatever the scalar was multiplied with; not copied where that is 1.
+
+        Saved tensors are let go once they are used, so that a parameter can keep its gradient as it is.
+        """
+        gradients = ctx.saved_tensors
+        return None, None, *(gradients if scale == 1 else (scale * gradient for gradient in gradients))

@@ -30,7 +30,7 @@ from mtl.strategies.weighting.pcgrad import PCGrad
 from mtl.strategies.weighting.torchjd import TorchJD
 from mtl.strategies.weighting.trimmed_mean import TrimmedMean
 from mtl.strategies.weighting.upgrad import UPGrad as OurUPGrad
-from mtl.training.gradients import gramian, jacobian, weigh_gradients
+from mtl.training.gradients import Ready, gramian, jacobian, weigh_gradients
 
 KINDS = {"a": Classification(("x", "y", "z")), "b": Classification(("u", "v")), "c": Tagging(("O", "B-p", "I-p"))}
 TASKS = {name: kind.name for name, kind in KINDS.items()}
@@ -301,6 +301,26 @@ def test_20_a_parameter_that_some_tasks_do_not_use_is_no_obstacle(weighting):
     # the middle one of a gradient and two zeros is a zero
     expected = torch.zeros(()) if weighting is TrimmedMean else weights[1] * wanted
     torch.testing.assert_close(scale.grad, expected)
+
+
+def test_a_gradient_that_is_ready_becomes_the_parameters_own_without_a_copy():
+    parameter, gradient = nn.Parameter(torch.zeros(3)), torch.tensor([1.0, 2.0, 3.0])
+    place = gradient.data_ptr()
+    total = Ready.apply(torch.tensor(5.0), (gradient,), parameter)
+    del gradient
+    total.backward()
+    assert parameter.grad.data_ptr() == place
+    assert parameter.grad.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_gradient_that_is_ready_is_scaled_and_added_up_as_any_other(times):
+    parameter, gradient = nn.Parameter(torch.zeros(3)), torch.tensor([1.0, 2.0, 3.0])
+    total = times * Ready.apply(torch.tensor(5.0), (gradient,), parameter)
+    for count in (1, 2, 3):
+        total.backward(retain_graph=count < 3)
+        assert parameter.grad.tolist() == [count * times, count * 2 * times, count * 3 * times]
+    assert gradient.tolist() == [1, 2, 3]
 
 
 def test_20_what_is_made_of_gradients_is_made_where_they_are():
