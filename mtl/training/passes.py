@@ -44,6 +44,7 @@ class Pass:
                 features, chosen, gradient, retain_graph=again, allow_unused=True, materialize_grads=True
             )
             found.append([part.coalesce() if part.is_sparse else part for part in got])
+            del got  # the same rows, one for each time they were read: not to stand beside the next task's graph
         return found
 
     def combined(self, weights: Tensor) -> list[tuple[Tensor, Tensor]]:
