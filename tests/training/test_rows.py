@@ -77,3 +77,25 @@ def test_the_flag_is_put_back_where_reading_fails_and_left_where_it_was_set():
     with pytest.raises(RuntimeError):
         by_rows(read, model)(None)
     assert [m.sparse for m in model] == [False, True, False]
+
+
+def test_rows_that_only_another_process_reads_are_kept_too_and_zero(monkeypatch):
+    def mean(tensor):
+        other = torch.zeros_like(tensor)
+        other[9] = 1
+        return (tensor + other) / 2
+
+    alone, _ = aligned(gradients(IDS["the same rows"], True))
+    monkeypatch.setattr("mtl.training.rows.num_processes", lambda: 2)
+    monkeypatch.setattr("mtl.training.rows.mean_over_processes", mean)
+    kept, (whole, *_) = aligned(gradients(IDS["the same rows"], True))
+    for parts, before in zip(kept, alone, strict=True):
+        assert torch.equal(parts[0], torch.cat([before[0], torch.zeros(1, 4)]))
+        assert torch.equal(whole(parts[0])[[3, 5, 8]], before[0])
+
+
+def test_a_parameter_that_another_process_has_whole_is_whole_on_all(monkeypatch):
+    monkeypatch.setattr("mtl.training.rows.on_all", lambda flags, device: [False] * len(flags))
+    kept, _ = aligned(gradients(IDS["rows of their own"], True))
+    for parts, expected in zip(kept, gradients(IDS["rows of their own"], False), strict=True):
+        assert torch.equal(parts[0], expected[0])
