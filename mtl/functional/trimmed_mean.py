@@ -20,11 +20,12 @@ def trimmed_mean(jacobian: Tensor, outliers: int) -> tuple[Tensor, Tensor]:
         outliers: b, less than K / 2.
     """
     mean, products = torch.empty_like(jacobian[0]), torch.zeros_like(jacobian[:, 0])
+    ones = torch.ones_like(products)
     for rows, out in pieces(jacobian, mean):
         left = middle(rows.unbind(), outliers)
         torch.div(reduce(torch.add, left), len(left), out=out)
         within = rows.clamp(reduce(torch.minimum, left), reduce(torch.maximum, left)).eq_(rows)  # numbers, 1 or 0
-        parts = within.sum(0).reciprocal_()
+        parts = (ones @ within).reciprocal_()
         products += within.mul_(rows).mul_(rows) @ parts
     return mean, products
 
