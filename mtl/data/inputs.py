@@ -59,7 +59,7 @@ class Inputs:
         words: dict[str, tuple[np.ndarray, int | None]] = {"": (np.zeros(0, np.int32), None)}
         rows, text_at, text_to, place_at, first, truncated = [], [], [], [], [], 0
         for row, text in enumerate(texts):
-            said, follows = announce(text)
+            said, follows = close_up(*announce(text))
             if encoder.length is not None and (said or follows or virtual):
                 raise MtlError(NO_PLACE)
             said, read = encoder.border(said, text)
@@ -124,12 +124,25 @@ class Inputs:
         return torch.from_numpy(block)
 
 
+def close_up(before: str, after: str) -> tuple[str, str]:
+    """An announcement with as few spaces as its words have without `{prompt}`: one where it stood between two, and none
+    at either end. A space between it and what comes next is on its right side.
+    """
+    if PLACE not in before + after:
+        return before, after
+    before, after = (part.replace(f" {PLACE} ", f"{PLACE} ") for part in (before, after))
+    if before.startswith(f"{PLACE} "):
+        before = before.replace(f"{PLACE} ", PLACE)
+    if before.endswith(f" {PLACE}"):
+        before = before.replace(f" {PLACE}", f"{PLACE} ")
+    if after.endswith(f" {PLACE}"):
+        after = after.replace(f" {PLACE}", PLACE)
+    return before, after
+
+
 def _encode_words(part: str, encoder: Encoder) -> tuple[np.ndarray, int | None]:
     """The ids of an announcement's words, and how many of them stand before `{prompt}`, if it is there."""
     before, place, after = part.partition(PLACE)
-    if place:
-        if before.endswith(" ") and after.startswith(" "):  # as in the words without it, there is one
-            before = before[:-1]
-        before, after = encoder.border(before, after)
+    before, after = encoder.border(before, after) if place else (before, after)
     ids = [encoder.encode_prompt(half) for half in (before, after) if half]
     return np.concatenate([np.zeros(0, np.int32), *ids]), len(encoder.encode_prompt(before)) if place else None

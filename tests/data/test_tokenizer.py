@@ -114,6 +114,35 @@ def test_the_place_of_learned_vectors_in_a_phrase_leaves_no_space_behind(tiny_mo
     assert ids("", " {prompt} it is").place_at.tolist() == ids("", "").text_to.tolist()
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("{prompt} the book ", "", ("the book ", "")),
+        ("{prompt} ", " it is", ("", " it is")),
+        ("the book {prompt}", "", ("the book ", "")),
+        ("the book {prompt} ", "", ("the book ", "")),
+        ("", " {prompt}", ("", "")),
+        ("the ", " it is {prompt}", ("the ", " it is")),
+    ],
+)
+@pytest.mark.parametrize("kind", [*KINDS, "characters"])
+def test_the_place_of_learned_vectors_at_an_end_of_a_phrase_leaves_no_space_of_its_own(
+    tiny_model, kind, before, after, words
+):
+    """Oracle: the words without it. Its place is behind as many ids as the words before it have."""
+    encoder = Vocabulary("characters", tuple(" abcdefghijklmnopqrstuvwxyz"))
+    encoder = encoder if kind == "characters" else PretrainedTokenizer(str(tiny_model(kind)))
+
+    def ids(before, after):
+        return Inputs.build(["nice"], None, lambda _: (before, after), encoder, 60)
+
+    found, plain = ids(before, after), ids(*words)
+    assert found.ids.tolist() == plain.ids.tolist()
+    ahead = before.partition("{prompt}")[0].rstrip()
+    behind = len(encoder.start) + len(encoder.encode_prompt(ahead))
+    assert found.place_at.tolist() == ([behind] if "{prompt}" in before else [len(plain.ids) - len(encoder.end)])
+
+
 def test_a_tokenizers_own_truncation_cuts_nobody(tiny_model):
     assert len(PretrainedTokenizer(str(tiny_model("bert"))).encode("good " * 30)) == 30
 

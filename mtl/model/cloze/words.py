@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtl.data.encoder import Encoder
-from mtl.data.inputs import PLACE
+from mtl.data.inputs import PLACE, close_up
 from mtl.data.kinds import Classification, MultiLabel
 from mtl.data.task import Task
 from mtl.data.text import CJK
@@ -72,7 +72,7 @@ def single_word(task: Task, word: Any, encoder: PretrainedTokenizer, prompt: Pro
 
 def context_of(task: Task, prompt: Prompt, encoder: PretrainedTokenizer, causal: bool) -> str:
     """What stands right before the word; MtlError where the prompt has no place for it."""
-    before, after = (part.replace(PLACE, "") for part in prompt.render(task, "N/A"))
+    before, after = (part.replace(PLACE, "") for part in close_up(*prompt.render(task, "N/A")))
     if causal:
         if MASK in before + after:
             raise MtlError(f"task {task.name}: a decoder answers after its prompt: take {MASK} out. Found '{after}'")
