@@ -77,13 +77,13 @@ class MultiTaskModel(nn.Module):
         return [] if self.prompt is None else [self.prompt.get_parameter(name) for name in self.prompt.idle(tasks)]
 
     def saved_parameters(self) -> int:
-        """How many numbers answer beside a trunk that is found again by its name, or made again from its seed: heads,
-        learned prompts as they are saved, and what trained of the trunk.
+        """How many numbers answer beside a trunk that is found again by its name, or made again from its seed: heads
+        (the priors of label words are of them), learned prompts as they are saved, and what trained of the trunk.
         """
         prompts = [] if self.prompt is None else self.prompt.kept().values()
         parts = [self.heads, *([self.condition] if self.condition else [])]
         own = [
-            *(p for part in parts for p in part.parameters()),
+            *(value for part in parts for value in part.state_dict().values()),
             *(p for p in self.trunk.parameters() if p.requires_grad),
         ]
         return sum(value.numel() for value in [*prompts, *own])

@@ -76,6 +76,16 @@ def asked(request, tiny_model):
     return model, theirs, tokenizer, batch
 
 
+def test_a_saved_run_needs_the_prior_of_each_label_and_what_was_learned_for_it(asked):
+    model, *_ = asked
+    labels = sum(map(len, WORDS.values()))
+    assert model.saved_parameters() == labels
+    kinds = {name: Classification(tuple(map(str, range(len(words))))) for name, words in WORDS.items()}
+    biased = MultiTaskModel(model.trunk, kinds, cloze=model.cloze, bias=True)
+    assert biased.saved_parameters() == 2 * labels
+
+
+
 def by_hand(theirs, tokenizer, row, word, causal):
     if causal:
         whole = torch.tensor([[*row, *word]])
