@@ -1,6 +1,7 @@
 """What `mtl design` writes: prompts as YAML files, the page, the winner, and the numbers as JSON."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,7 @@ def write_all(
     rows |= {"tasks": analysed(told), "alike": [vars(pair) for pair in told["alike"]]}
     page = values | dict(told) | {"winner": winner, "scores": scores, "lines": lines, "yaml": made}
     (out / "winner.yaml").write_text(made, encoding="utf-8")
-    (out / "results.json").write_text(json.dumps(values | rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    (out / "results.json").write_text(as_json(values | rows), encoding="utf-8")
     (out / "report.html").write_text(write(page), encoding="utf-8")
     return (
         f"{said}\n{spent:,} steps of {asked['budget']:,}; runs in experiment {asked['experiment']}\n"
@@ -96,6 +97,19 @@ def analysed(told: Mapping[str, Any]) -> dict[str, Any]:
         }
         for task, facts in told["facts"].items()
     }
+
+
+def as_json(values: Any) -> str:
+    """The values as JSON, which knows no NaN and no infinity: `null`, as for the likeness of features that are one."""
+
+    def known(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: known(part) for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [known(part) for part in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(known(values), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def plain(line: "Line") -> dict[str, Any]:

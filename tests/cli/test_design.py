@@ -8,12 +8,15 @@ import pytest
 import yaml
 
 from mtl.cli.design import sort_words
+from mtl.cli.design_files import write_all
 from mtl.cli.design_rows import gather, load
 from mtl.cli.design_trunk import check_families, open_trunk
 from mtl.cli.tournament import Judge, Tried
 from mtl.data.task import TaskSpec
+from mtl.design.analysis import describe
 from mtl.design.candidates import Candidate, candidates, controls
 from mtl.design.keywords import STATISTICS, keywords
+from mtl.design.trunk import Alike
 from mtl.errors import MtlError
 from mtl.functional.row_bootstrap import Difference
 from mtl.reporting.design.page import Line, verdict
@@ -190,3 +193,22 @@ def test_the_verdict_counts_only_what_is_significant_for_the_winner():
     lines = [line("none", 0.3, 0.01), line("filler", 0.2, 0.2), line("random", -0.3, 0.04), line("none", 1, 0, "other")]
     assert verdict("w", lines) == "winner w: better than none in t (1 of 3 comparisons); worse than random in t"
     assert verdict("w", lines[1:2]) == "winner w: not shown to beat any control"
+
+
+def test_numbers_that_are_not_known_are_null_in_the_results(judge, tmp_path):
+    """JSON has no NaN, and readers other than Python's stop at one."""
+    rows = judge.loaded["t"]
+    tried = Tried(Candidate("w", "none", "none", {}), 1, 1, ("r",), {"t": np.tile([0, 1], 23)[None]})
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "w.yaml").write_text("_target_: w\n")
+    asked = {"budget": 1, "seeds": (0,), "words": ("task=[t]",), "experiment": "e"}
+    told = {"keywords": {"t": {}}, "effects": {"t": {}}} | {"pairs": [], "trunk": {}, "skipped": []}
+    told |= {"facts": {"t": describe(rows, 8)}, "alike": [Alike(("t", "u"), {"none": np.nan, "phrase": 0.5}, 3)]}
+    write_all(tmp_path, asked, judge, [tried], [line("none", np.inf, 1.0)], told)
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    found = json.loads((tmp_path / "results.json").read_text(), parse_constant=refuse)
+    assert found["alike"] == [{"tasks": ["t", "u"], "cka": {"none": None, "phrase": 0.5}, "rows": 3}]
+    assert found["lines"][0]["difference"] == {"value": None, "low": None, "high": None, "p": 1.0}

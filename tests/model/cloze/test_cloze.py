@@ -85,7 +85,6 @@ def test_a_saved_run_needs_the_prior_of_each_label_and_what_was_learned_for_it(a
     assert biased.saved_parameters() == 2 * labels
 
 
-
 def by_hand(theirs, tokenizer, row, word, causal):
     if causal:
         whole = torch.tensor([[*row, *word]])
