@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+ASKED_WRONGLY = 2
+"""The code that a process leaves with after one."""
+
 
 class MtlError(Exception):
     """A wrong option, a missing file or a broken row: names the field, the value found and what is allowed."""

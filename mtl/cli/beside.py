@@ -6,7 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
-from mtl.errors import MtlError
+from mtl.errors import ASKED_WRONGLY, MtlError
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
         take_part(told["config"], Path(told["folder"]), told["port"], told["rank"])
     except MtlError as error:
         print(f"mtl: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(ASKED_WRONGLY)
 
 
 def take_part(config: dict, folder: Path, port: int, rank: int) -> None:

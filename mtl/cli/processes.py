@@ -16,7 +16,7 @@ from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch import distributed
 
 from mtl.cli.build import Run
-from mtl.errors import MtlError
+from mtl.errors import ASKED_WRONGLY, MtlError
 from mtl.strategies.switching.order.curriculum import Curriculum
 
 Config = Mapping[str, Any]
@@ -92,14 +92,14 @@ def company(config: Config, folder: Path) -> Generator[None, None, None]:
             for process in others:
                 process.kill()
             if failed is not None:  # the error here only says that the connection broke
-                raise RuntimeError(_said(*failed, folder)) from error
+                raise _error(*failed, folder) from error
             raise
         finally:
             if distributed.is_initialized():
                 distributed.destroy_process_group()
         for rank, process in enumerate(others, 1):
             if code := process.wait(LEAVE):
-                raise RuntimeError(_said(rank, code, folder))
+                raise _error(rank, code, folder)
             (folder / log_of(rank)).unlink(missing_ok=True)
 
 
@@ -160,6 +160,12 @@ def _failed(others: Sequence[subprocess.Popen[bytes]], patience: float = 2.0) ->
         if time.monotonic() >= until:
             return None
         time.sleep(0.05)
+
+
+def _error(rank: int, code: int, folder: Path) -> Exception:
+    """What a process that failed ends the run with: an MtlError where it ended with one itself."""
+    said = _said(rank, code, folder)
+    return MtlError(said) if code == ASKED_WRONGLY else RuntimeError(said)
 
 
 def _said(rank: int, code: int, folder: Path) -> str:

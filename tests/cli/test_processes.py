@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+from torch import distributed
 
 from mtl.cli import processes
+from mtl.errors import MtlError
 from mtl.tracking.runs import read_runs
 from mtl.training.module import MultiTaskModule
 
@@ -82,6 +85,29 @@ def test_a_process_that_cannot_begin_is_one_line(mtl, folder, monkeypatch):
     assert done.code == 2
     assert "mtl: process 1 of the run ended with code 3 and said: no such thing (all of it is in " in done.err
     assert list(runs(folder)["status"]) == ["FAILED"]
+
+
+@pytest.mark.parametrize(("code", "error"), [(2, MtlError), (1, RuntimeError)])
+def test_what_the_user_caused_in_another_process_is_one_line_here(tmp_path, monkeypatch, code, error):
+    """It joins, says what is wrong and leaves, while this one waits for its numbers."""
+    lines = (
+        "import json, sys",
+        "from torch import distributed",
+        "told = json.loads(sys.stdin.readline())",
+        "store = distributed.TCPStore('127.0.0.1', told['port'], is_master=False)",
+        "store.set('ready 1', '')",
+        "distributed.init_process_group('gloo', store=store, rank=1, world_size=2)",
+        "print('mtl: task a: the loss is nan', file=sys.stderr)",
+        f"sys.exit({code})",
+    )
+
+    def popen(arguments, **options):
+        return subprocess.Popen([sys.executable, "-c", "\n".join(lines)], **options)
+
+    monkeypatch.setattr(processes, "start", popen)
+    said = rf"process 1 of the run ended with code {code} and said: mtl: task a: the loss is nan \(all"
+    with pytest.raises(error, match=said), processes.company({"trainer": {"devices": 2}}, tmp_path):
+        distributed.all_reduce(torch.zeros(1))
 
 
 @pytest.mark.parametrize(
