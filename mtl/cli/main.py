@@ -21,7 +21,8 @@ from mtl.cli import (
     table,
     ui,
 )
-from mtl.errors import MtlError
+from mtl.cli.parser import Parser
+from mtl.errors import ASKED_WRONGLY, MtlError
 
 TRAIN_HELP = "train one run, or a sweep with -m; overrides as in Hydra: `mtl train --help` lists every option"
 
@@ -34,10 +35,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(_run(words))
     except MtlError as error:
         print(f"mtl: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(ASKED_WRONGLY)
     except KeyboardInterrupt:
         print("mtl: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="mtl",
+        description="Multi-task learning: prompts, switching and weighting, trained, recorded and compared.",
+        epilog="Example: mtl train -m prompt=none,keyword weighting=equal,uncertainty seed=0,1 && mtl table mtl",
+    )
+    parser.add_argument("--version", action="version", version=f"mtl {mtl.__version__}")
+    return parser
 
 
 def _run(words: list[str]) -> int:
@@ -45,12 +56,7 @@ def _run(words: list[str]) -> int:
         from mtl.cli.train import train
 
         return train(words[1:])
-    parser = argparse.ArgumentParser(
-        prog="mtl",
-        description="Multi-task learning: prompts, switching and weighting, trained, recorded and compared.",
-        epilog="Example: mtl train -m prompt=none,keyword weighting=equal,uncertainty seed=0,1 && mtl table mtl",
-    )
-    parser.add_argument("--version", action="version", version=f"mtl {mtl.__version__}")
+    parser = _parser()
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands.add_parser("train", help=TRAIN_HELP, add_help=False)
     parts = {

@@ -8,6 +8,7 @@ import yaml
 
 from mtl.cli.conf import conf_dir, options, with_files
 from mtl.cli.describe import flat
+from mtl.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,6 +24,28 @@ def test_help_needs_no_heavy_import():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert {"train", "table", "predict", "reproduce", "ui"} <= set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("table", "mine", "--nope"), "unrecognized arguments: --nope (mtl table --help "),
+        (("table",), "the following arguments are required: experiment (mtl table --help "),
+        (("table", "mine", "--digits", "x"), "argument --digits: invalid int value: 'x' (mtl table --help "),
+        (("table", "mine", "--format", "word"), "argument --format: invalid choice: 'word' (choose from "),
+        (("prompt", "export", "--nope"), "(mtl prompt"),
+        (("tabel", "mine"), "argument COMMAND: invalid choice: 'tabel' (choose from "),
+        ((), "the following arguments are required: COMMAND (mtl --help "),
+    ],
+)
+def test_what_a_command_does_not_take_is_one_line(capsys, words, said):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mtl: ")
+    assert said in line
+    assert line.endswith("--help lists what there is)")
 
 
 def test_train_help_lists_the_options_of_every_group(mtl):
