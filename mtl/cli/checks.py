@@ -5,11 +5,12 @@ from functools import reduce
 from typing import Any, get_args
 
 from mtl.cli.length import make_budget
-from mtl.data.batch import Announced
+from mtl.data.batch import Announced, collate
 from mtl.data.inputs import NO_PLACE
 from mtl.data.pixels import is_image
 from mtl.data.task import LabelledRows
 from mtl.errors import MtlError, choices
+from mtl.model.prompt.inserted import Inserted
 from mtl.prompts.base import Prompt
 from mtl.prompts.none import NoPrompt
 from mtl.strategies.switching.plan import Plan
@@ -93,6 +94,7 @@ def check_built(
     _check_trained(config, module)
     _check_features(config, module, tasks)
     _check_places(module, tasks, prompt)
+    _check_pooling(config, module, tasks, prompt)
     if plan.rate.needs_gramian and not module.weighting.needs_gramian:
         raise MtlError(
             "switching: this rate learns from task gradients: take a weighting that needs them, such as mgda"
@@ -146,3 +148,17 @@ def _check_places(module: MultiTaskModule, announced: Mapping[str, Announced], p
         raise MtlError(
             f"trunk: max_length should be at least the longest input with its prompt, {most}. Found {places}"
         )
+
+
+def _check_pooling(config: Config, module: MultiTaskModule, announced: Mapping[str, Announced], prompt: Prompt) -> None:
+    """Learned vectors that no head would hear of: their gradient is 0. A task's rows are all announced alike."""
+    model = module.model
+    if config["trunk"].get("pooling") != "first" or model.says_words or not isinstance(prompt, Inserted):
+        return
+    for name, task in announced.items():
+        row = collate({name: task.labelled.rows["train"][:1]}, {name: task})
+        if not model.per_token[name] and prompt.unread(model.trunk, row).any():
+            raise MtlError(
+                f"trunk: pooling should be last, mean or max: task {name}'s prompt stands behind the first token, and "
+                "in a decoder that one knows nothing of it. Found 'first'"
+            )

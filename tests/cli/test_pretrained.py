@@ -113,3 +113,13 @@ def test_minilm_learns_english_reviews_from_few_steps(mtl, minilm):
     done = mtl(*words)
     assert done.code == 0, done.err
     assert float(done.out.split("accuracy ")[1].split()[0]) > 0.9
+
+
+def test_a_prompt_that_no_head_would_hear_of_is_one_line(mtl, tiny_model):
+    decoder = ("trunk=hf_decoder", f"trunk.name={tiny_model('llama')}", "trunk.pooling=first", "prompt=soft")
+    done = mtl(
+        "train", "task=[./reviews.yaml]", *decoder, "prompt/text=keyword", "prompt.slot=before", "prompt.length=2"
+    )
+    assert done.code == 2
+    said = "mtl: trunk: pooling should be last, mean or max: task reviews's prompt stands behind the first token"
+    assert said in done.err

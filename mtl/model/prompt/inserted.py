@@ -127,6 +127,12 @@ class Inserted(Learned):
         pooled, last = super().pool(trunk, features, batch), pooling.last(features, batch.lengths)
         return torch.where(self._closes(trunk, batch)[:, None], last, pooled)
 
+    def unread(self, trunk: Trunk, batch: Batch) -> Tensor:
+        """U bools: a causal row whose first token knows nothing of the prompt, which stands behind it, nor is replaced
+        by the prompt's last place.
+        """
+        return (self._place(batch) > 0) & ~self._closes(trunk, batch) & trunk.causal
+
     def _closes(self, trunk: Trunk, batch: Batch) -> Tensor:
         """U bools: a causal row that ends with the prompt."""
         return (self._place(batch) == batch.ends) & trunk.causal

@@ -239,6 +239,32 @@ def test_before_the_words_of_a_phrase_the_trunk_pools_as_ever(made, four_kinds):
         torch.testing.assert_close(model.features(batch)[row], own.amax(0), **close)
 
 
+PHRASES = (
+    "{text}",
+    "甲{text}",
+    "{text}乙",
+    "{prompt}乙{text}",
+    "甲{prompt}乙{text}",
+    "{text}{prompt}",
+    "{text}乙{prompt}",
+)
+SLOTS = ("start", "before", "inside", "after", "end")
+SAID = [(slot, phrase) for slot in SLOTS for phrase in PHRASES if slot != "inside" or "{prompt}" in phrase]
+
+
+@pytest.mark.parametrize(("slot", "phrase"), SAID)
+@pytest.mark.parametrize("trunk", [one_way, "lstm"], ids=["causal", "lstm"])
+def test_what_a_first_token_does_not_know_of_has_no_gradient(made, trunk, slot, phrase):
+    from mtl.prompts.phrase import Phrase
+
+    model, tasks = made(Soft(Phrase({"stars": phrase}), 2, slot=slot), trunk, ["stars"])
+    model.trunk.pool = lambda features, lengths: features[:, 0]
+    batch = collate({"stars": tasks["stars"].labelled.rows["train"][:3]}, tasks)
+    model(batch)["stars"].sum().backward()
+    found = model.prompt.rows["stars"].vectors.grad
+    assert model.prompt.unread(model.trunk, batch).tolist() == 3 * [not found.any()]
+
+
 @pytest.mark.parametrize(
     "prompt", [lambda: Soft(NoPrompt(), 2, slot="after"), lambda: Multitask(NoPrompt(), slot="end")]
 )
