@@ -38,6 +38,7 @@ class Batch:
             stand there.
         numbers: U x F, what a prompt measured on each text.
         answer_at: U (long), where the words of an answer begin, in a batch that they were put into.
+        masks: U x 2 (long), where masks for further pieces of a word begin and end, in a batch that they were put into.
 
     """
 
@@ -47,11 +48,23 @@ class Batch:
     bounds: Tensor | None = None
     numbers: Tensor | None = None
     answer_at: Tensor | None = None
+    masks: Tensor | None = None
 
     @property
     def ends(self) -> Tensor:
         """U (long), where each row ends: an answer's words are not of it."""
         return self.lengths if self.answer_at is None else self.answer_at
+
+    @property
+    def own(self) -> Tensor:
+        """U x L bools: the tokens of each row, without padding and without what was put in for an answer."""
+        tokens = torch.arange(self.ids.shape[1], device=self.ids.device)
+        inside = tokens < self.ends[:, None]
+        return inside if self.masks is None else inside & ((tokens < self.masks[:, :1]) | (tokens >= self.masks[:, 1:]))
+
+    @property
+    def _about(self) -> list[Tensor | None]:
+        return [self.bounds, self.numbers, self.answer_at, self.masks]
 
     @classmethod
     def of(cls, inputs: Inputs, task: str) -> "Batch":
@@ -63,12 +76,12 @@ class Batch:
 
     def only(self, inputs: Tensor, tasks: Mapping[str, TaskRows]) -> "Batch":
         """The batch of these distinct inputs."""
-        about = (part if part is None else part[inputs] for part in (self.bounds, self.numbers, self.answer_at))
+        about = (part if part is None else part[inputs] for part in self._about)
         return Batch(self.ids[inputs], self.lengths[inputs], tasks, *about)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        about = (part if part is None else part.to(device) for part in (self.bounds, self.numbers, self.answer_at))
+        about = (part if part is None else part.to(device) for part in self._about)
         tasks = {
             name: TaskRows(rows.inputs if rows.inputs is None else rows.inputs.to(device), rows.targets.to(device))
             for name, rows in self.tasks.items()

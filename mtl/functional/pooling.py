@@ -11,8 +11,12 @@ def inside(features: Tensor, lengths: Tensor) -> Tensor:
 
 def mean(features: Tensor, lengths: Tensor) -> Tensor:
     """Mean over the row's own tokens."""
-    kept = inside(features, lengths)[..., None].to(features.dtype)
-    return (features * kept).sum(1) / lengths[:, None].to(features.dtype)
+    return mean_of(features, inside(features, lengths))
+
+
+def mean_of(features: Tensor, kept: Tensor) -> Tensor:
+    """Mean over the places that are kept (U x L bools), one at least in each row."""
+    return (features * kept[..., None].to(features.dtype)).sum(1) / kept.sum(1, keepdim=True).to(features.dtype)
 
 
 def maximum(features: Tensor, lengths: Tensor) -> Tensor:

@@ -136,10 +136,13 @@ class Cloze:
         others = {name: value[source] for name, value in same.items() if isinstance(value, Tensor)}
         at = self._slot(batch.ids[source], batch.lengths[source])
         ids, lengths = self._insert(batch.ids[source], batch.lengths[source], distinct % len(self._all))
+        more = lengths - batch.lengths[source]
         if self.mask is None:
             others["answer_at"] = at
-        elif batch.bounds is not None:  # a text behind the mask goes further back
-            others["bounds"] += (lengths - batch.lengths[source])[:, None] * (others["bounds"] >= at[:, None])
+        else:
+            others["masks"] = torch.stack((at, at + more), dim=1)
+            if batch.bounds is not None:  # a text behind the mask goes further back
+                others["bounds"] += more[:, None] * (others["bounds"] >= at[:, None])
         return replace(batch, ids=ids, lengths=lengths, tasks=tasks, **others)
 
     def read(self, name: str, batch: Batch, features: Tensor) -> Tensor:

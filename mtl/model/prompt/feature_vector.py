@@ -88,7 +88,7 @@ class FeatureVector(Inserted):
             raise MtlError("prompt feature_vector is another one for each text: a table of vectors can't hold it")
         bias = self.get_parameter(f"rows.{row}.bias.vectors")
         if self.numbers is None:
-            phi = pooling.mean(read.embedded[read.at], read.batch.ends[read.at]).detach()
+            phi = pooling.mean_of(read.embedded[read.at], read.batch.own[read.at]).detach()
         elif read.batch.numbers is None:
             raise MtlError("prompt feature_vector needs inputs with numbers measured on them. Found none")
         else:

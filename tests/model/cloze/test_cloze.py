@@ -1,6 +1,7 @@
 """Label words by a language model, against transformers run once for each word."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ from mtl.errors import MtlError
 from mtl.model.cloze.cloze import Cloze, ClozeHead, Plan
 from mtl.model.cloze.words import between, label_words
 from mtl.model.multitask import MultiTaskModel
+from mtl.model.prompt.attentional import Attentional
+from mtl.model.prompt.feature_vector import FeatureVector
+from mtl.model.prompt.inserted import Read
 from mtl.model.prompt.soft import Soft
 from mtl.prompts.keyword import Keyword
 from mtl.prompts.none import NoPrompt
@@ -253,3 +257,31 @@ def test_a_learned_prompt_keeps_its_place_by_the_text_beside_masks(tiny_model, b
                 scores.append(sum(logits[place, token] for place, token in zip(places, word, strict=True)))
             expected = torch.stack(scores).exp().mean().log()
             torch.testing.assert_close(found[line, label], expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("member", [Attentional, partial(FeatureVector, features="embedding")])
+@pytest.mark.parametrize(("before", "after"), [("{mask} : ", ""), ("", " it is {mask}")])
+def test_a_prompt_of_the_text_is_the_same_one_however_many_masks_stand_beside_it(tiny_model, member, before, after):
+    """Oracle: the batch that nothing was put into."""
+    pytest.importorskip("transformers", reason="the extra llm is not installed")
+    from mtl.model.pretrained.trunk import Pretrained
+
+    folder = tiny_model("bert")
+    tokenizer = PretrainedTokenizer(str(folder))
+    trunk = Pretrained(0, False, str(folder), False, language_model=True)
+    prompt = member(NoPrompt(), 2)
+    prompt.make(trunk, {"mood": task()}, tokenizer, 0)
+    for parameter in prompt.parameters():
+        torch.nn.init.normal_(parameter)
+    cloze = Cloze({"mood": WORDS["mood"]}, tokenizer.mask, len(tokenizer.end))
+    texts = ["the book was good", "it is"]
+    batch = Batch.of(Inputs.build(texts, None, lambda text: (before, after), tokenizer, 40), "mood")
+    expanded = cloze.expand(batch)
+    variants = len(cloze.plans["mood"].variants)
+    assert variants > 1
+    plain, found = (
+        prompt.vectors("mood", Read(part, trunk.embed(part.ids), torch.arange(len(part.ids))))
+        for part in (batch, expanded)
+    )
+    assert not torch.allclose(plain[0], plain[1])
+    torch.testing.assert_close(found, plain.repeat_interleave(variants, 0))
