@@ -59,11 +59,10 @@ class Planner:
         return self._sources[tasks]
 
     def unfinished(self, jobs: Sequence[Job]) -> list[Job]:
-        """The jobs to train, in their order; a note is left of each that is not."""
+        """The jobs to train, in their order; a note is left of each that is not. With all composed the sweep begins."""
         from mtl.tracking.earlier import Earlier, join_sweep
         from mtl.tracking.keys import standings
 
-        sweep = current()
         planned: list[tuple[Job, str, str]] = []
         rest: list[Job] = []
         for job in jobs:
@@ -71,6 +70,7 @@ class Planner:
                 planned.append((job, *self(job)))
             except (MtlError, OmegaConfBaseException):  # the job itself will say so; only there `${hydra:...}` is known
                 planned.append((job, "", ""))
+        sweep = current()
         known = {} if self.again else standings(sweep.store, [key for _, _, key in planned if key])
         for number, (job, name, key) in enumerate(planned):
             standing = known.get(key)
@@ -111,10 +111,10 @@ class Grid(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Train what the record lacks; an error of the first job that failed, when all have ended."""
         jobs = expand([f"{key}={value}" for key, value in self.params.items()] + arguments, self._loader)
-        folder = Path(str(self._settings.hydra.sweep.dir))
+        rest = Planner(self._loader, self._settings).unfinished(jobs)
+        folder = current().folder
         OmegaConf.save(self._settings, folder / "multirun.yaml")
         current().watch(len(jobs))
-        rest = Planner(self._loader, self._settings).unfinished(jobs)
         size = self.max_batch_size or len(rest) or 1
         results: list[Any] = []
         for start in range(0, len(rest), size):

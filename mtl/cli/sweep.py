@@ -57,10 +57,14 @@ class Sweep:
 
 
 _sweeps: list[Sweep] = []
+_waiting: list["DictConfig"] = []
+"""Of a sweep whose parent run has not begun: its configuration."""
 
 
 def current() -> Sweep:
-    """The sweep that this process runs."""
+    """The sweep that this process runs; it begins where it is first asked for."""
+    if _waiting:
+        _begin(_waiting.pop())
     return _sweeps[-1]
 
 
@@ -73,38 +77,46 @@ class NoParentError(BaseException):
 
 
 class SweepRecord(Callback):
-    """Begins the parent run when a sweep begins."""
+    """Begins the parent run when a sweep begins: with our sweepers, once they know that its jobs can be composed."""
 
     def on_multirun_start(self, config: "DictConfig", **_: Any) -> None:
-        """Make the parent run and leave its id for the jobs."""
-        from mtl.cli.sweep_note import note_table, sweep_name
-        from mtl.tracking.earlier import at_work, end_abandoned
-        from mtl.tracking.pending import sync_before
-        from mtl.tracking.recorder import parent_run
-        from mtl.tracking.store import open_store, tracking_uri
+        """Begin, unless the sweeper will ask for the `current` sweep."""
+        if config.hydra.sweeper._target_.startswith("hydra_plugins.mtl."):
+            _waiting.append(config)
+        else:
+            _begin(config)
 
-        tracking = config.tracking
-        folder = Path(config.hydra.sweep.dir).resolve()
-        try:
-            store = open_store(tracking_uri(tracking.uri), tracking.experiment)
-            _open.enter_context(at_work(folder))
-        except MtlError as error:
-            raise NoParentError(error) from error
-        sync_before(store)
-        end_abandoned(store)
-        params = (config.hydra.sweeper.params or {}).items()
-        given = [*config.hydra.overrides.task, *(f"{key}={value}" for key, value in params)]
-        settings = [word for word in config.hydra.overrides.hydra if SETTINGS.match(word)]
-        words = shlex.join([*settings, *given])
-        tags = {"mtl.overrides": words[:5000], "mlflow.note.content": f"`mtl train -m {words}`"}
-        tags["mtl.folder"] = str(folder)
-        for stale in (notes.NOTES, LIVE):
-            (folder / stale).unlink(missing_ok=True)
-        parent = _open.enter_context(parent_run(store, sweep_name(given), tags, folder, tracking.patience))
-        _open.callback(note_table, parent, given, words)
-        _sweeps.append(Sweep(folder, store, parent))
-        (folder / PARENT).write_text(parent.run_id, encoding="utf-8")
-        print(f"sweep {parent.run_id} in experiment {tracking.experiment}", flush=True)
+
+def _begin(config: "DictConfig") -> None:
+    """Make the parent run and leave its id for the jobs."""
+    from mtl.cli.sweep_note import note_table, sweep_name
+    from mtl.tracking.earlier import at_work, end_abandoned
+    from mtl.tracking.pending import sync_before
+    from mtl.tracking.recorder import parent_run
+    from mtl.tracking.store import open_store, tracking_uri
+
+    tracking = config.tracking
+    folder = Path(config.hydra.sweep.dir).resolve()
+    try:
+        store = open_store(tracking_uri(tracking.uri), tracking.experiment)
+        _open.enter_context(at_work(folder))
+    except MtlError as error:
+        raise NoParentError(error) from error
+    sync_before(store)
+    end_abandoned(store)
+    params = (config.hydra.sweeper.params or {}).items()
+    given = [*config.hydra.overrides.task, *(f"{key}={value}" for key, value in params)]
+    settings = [word for word in config.hydra.overrides.hydra if SETTINGS.match(word)]
+    words = shlex.join([*settings, *given])
+    tags = {"mtl.overrides": words[:5000], "mlflow.note.content": f"`mtl train -m {words}`"}
+    tags["mtl.folder"] = str(folder)
+    for stale in (notes.NOTES, LIVE):
+        (folder / stale).unlink(missing_ok=True)
+    parent = _open.enter_context(parent_run(store, sweep_name(given), tags, folder, tracking.patience))
+    _open.callback(note_table, parent, given, words)
+    _sweeps.append(Sweep(folder, store, parent))
+    (folder / PARENT).write_text(parent.run_id, encoding="utf-8")
+    print(f"sweep {parent.run_id} in experiment {tracking.experiment}", flush=True)
 
 
 @contextlib.contextmanager
@@ -113,6 +125,7 @@ def closing() -> Generator[None, None, None]:
     try:
         yield
     finally:
+        _waiting.clear()
         said = [summary(_sweeps.pop().folder) for _ in range(len(_sweeps))]
         try:
             _open.__exit__(*sys.exc_info())

@@ -225,6 +225,24 @@ def test_the_live_summary_shows_why_a_job_failed_and_leaves_the_terminal_clean(t
     assert out.getvalue().rstrip().endswith("\x1b[2K")
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("nope=1,2", "mtl: nope: there is no option nope"),
+        ("optimizer.nope=1,2", "mtl: optimizer.nope: optimizer=adam has no field nope"),
+        ("weighting=equal,nope", "mtl: In 'config': Could not find 'weighting/nope'"),
+        ("seed=interval(1,2)", "mtl: seed=interval(1,2): an interval has no list of values"),
+    ],
+)
+def test_a_sweep_of_what_is_not_there_leaves_no_run(mtl, folder, word, said):
+    done = mtl("train", "-m", TASKS, word)
+    assert done.code == 2
+    assert done.err.startswith(said)
+    assert "sweep" not in done.out
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    assert not client.search_runs([one.experiment_id for one in client.search_experiments()])
+
+
 def test_an_interval_in_a_plain_sweep_names_the_search(mtl, folder):
     done = mtl("train", "-m", TASKS, "optimizer.lr=interval(0,1)")
     assert done.code == 2
