@@ -168,7 +168,8 @@ def test_a_wrong_search_is_one_line_before_anything_is_trained(mtl, folder, word
     assert done.code == 2
     assert message in done.err
     assert "Traceback" not in done.err
-    assert len(runs(folder)) == 0
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    assert not client.search_runs([one.experiment_id for one in client.search_experiments()])
 
 
 def test_a_study_of_another_space_is_not_mixed(mtl, folder):
