@@ -30,8 +30,8 @@ def train(overrides: Sequence[str]) -> int:
     from mtl.cli.sweep import NoParentError, closing
 
     full = os.environ.get("HYDRA_FULL_ERROR")
-    shown = commented() if {"--help", "-h"} & set(overrides) else contextlib.nullcontext()
-    with with_files(overrides) as words, closing(), shown:
+    asked = {"--help", "-h"} & set(overrides)
+    with with_files(overrides) as words, closing(), commented(words) if asked else contextlib.nullcontext():
         os.environ["HYDRA_FULL_ERROR"] = "1"  # we show errors ourselves, in one line
         sys.argv = ["mtl train", *words]
         GlobalHydra.instance().clear()

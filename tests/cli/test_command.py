@@ -1,3 +1,4 @@
+import itertools
 import subprocess
 import sys
 import zipfile
@@ -52,7 +53,7 @@ def test_train_help_lists_the_options_of_every_group(mtl):
     done = mtl("train", "--help")
     assert done.code == 0
     for group in (path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra"):
-        (line,) = [line for line in done.out.splitlines() if line.startswith(f"{group}: ")]
+        (line,) = [line for line in done.out.split("Values (")[0].splitlines() if line.startswith(f"{group}: ")]
         assert line == f"{group}: {', '.join(options(group))}"
 
 
@@ -69,6 +70,20 @@ def test_train_help_says_what_each_value_means(mtl):
         value = {"steps": "7", "tokens": "9", "seed": "0", "selection": "last"}.get(key, "")
         assert [line for line in lines if line.startswith(f"{key}: {value}") and line.endswith(f" # {comment}")], field
     assert "  rows: 0" in done.out.splitlines()  # of the probe: another field of the same name
+
+
+def test_train_help_says_what_the_chosen_options_and_their_values_mean(mtl):
+    done = mtl("train", "--help", "prompt=soft", "prompt.length=7", "trunk=transformer")
+    lines = done.out.splitlines()
+    for group, option in {"prompt": "soft", "trunk": "transformer", "tracking": "mlflow"}.items():
+        head, *told = (conf_dir() / group / f"{option}.yaml").read_text().splitlines()
+        begin = lines.index(f"{group}: # {option}: {head.removeprefix('# ')}") + 1
+        own = list(itertools.takewhile(lambda line: line.startswith(" "), lines[begin:]))
+        for line in (line for line in told if " # " in line):
+            key, comment = line.partition(":")[0], line.partition(" # ")[2]
+            assert [said for said in own if said.startswith(f"  {key}: ") and said.endswith(f" # {comment}")], line
+    assert "  length: 7 # or for each task its own: {zh_sentiment: 10, zh_pos: 20}" in lines
+    assert "or last, mean" not in done.out  # of the lstm
 
 
 def test_an_option_may_be_a_file_anywhere(tmp_path):
