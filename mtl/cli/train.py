@@ -21,6 +21,7 @@ _errors: list[MtlError] = []
 def train(overrides: Sequence[str]) -> int:
     """Hand the overrides to Hydra, which composes the configuration and calls `job`, once or for each of a sweep."""
     import hydra
+    from hydra._internal.utils import get_args_parser
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -29,6 +30,8 @@ def train(overrides: Sequence[str]) -> int:
     from mtl.cli.elsewhere import elsewhere
     from mtl.cli.sweep import NoParentError, closing
 
+    if unknown := get_args_parser().parse_known_args(list(overrides))[1]:  # Hydra would print its usage first
+        raise MtlError(f"unrecognized arguments: {' '.join(unknown)} (mtl train --help lists what there is)")
     full = os.environ.get("HYDRA_FULL_ERROR")
     asked = {"--help", "-h"} & set(overrides)
     with with_files(overrides) as words, closing(), commented(words) if asked else contextlib.nullcontext():

@@ -31,6 +31,7 @@ def test_help_needs_no_heavy_import():
     ("words", "said"),
     [
         (("table", "mine", "--nope"), "unrecognized arguments: --nope (mtl table --help "),
+        (("train", "seed=1", "--nope"), "unrecognized arguments: --nope (mtl train --help "),
         (("table",), "the following arguments are required: experiment (mtl table --help "),
         (("table", "mine", "--digits", "x"), "argument --digits: invalid int value: 'x' (mtl table --help "),
         (("table", "mine", "--format", "word"), "argument --format: invalid choice: 'word' (choose from "),
