@@ -17,7 +17,7 @@ from mtl.training.parts import Parts, whole
 from mtl.training.passes import Loss, through_heads, trained, weighted
 from mtl.training.processes import mean_over_processes, num_processes, of_the_first
 from mtl.training.rows import aligned, by_rows
-from mtl.training.soundness import OnNan, sound, usable
+from mtl.training.soundness import OnNan, exact, sound, usable
 
 Where = Literal["shared", "features", "last_layer", "prompt"]
 PerTask = MutableMapping[Tensor, list[tuple[int, Tensor]]]
@@ -119,9 +119,11 @@ def weigh_gradients(
         shapes = [part.shape for part in gradients[0]]
         if weighting.needs_jacobian:
             told, gradients = replace(told, jacobian=jacobian(gradients, told.slopes)), []
-            told = replace(told, gramian=told.require_jacobian() @ told.require_jacobian().T)
+            with exact(told.losses):
+                told = replace(told, gramian=told.require_jacobian() @ told.require_jacobian().T)
         else:
-            found = gramian(gradients)
+            with exact(told.losses):
+                found = gramian(gradients)
             if where == "features":  # of each process's own rows, so that they add up: the sum, scaled as a mean
                 found = mean_over_processes(found) / num_processes()
             told = replace(told, gramian=scaled(found, told.slopes))
@@ -131,11 +133,13 @@ def weigh_gradients(
 
     direction = None
     if weighting.needs_jacobian:
-        weights, direction = weighting.combine(told)
+        with exact(told.losses):
+            weights, direction = weighting.combine(told)
         direction = of_the_first(direction)
         told = replace(told, jacobian=None)
     else:
-        weights = weighting(told)
+        with exact(told.losses):
+            weights = weighting(told)
     weights = weights if weights.requires_grad else of_the_first(weights)
     usable(weights, told, names, weighting.name)
     acting = weights.detach() if told.slopes is None else weights.detach() * told.slopes

@@ -24,7 +24,7 @@ from mtl.training.loaders import StepLoader
 from mtl.training.parts import cut, whole
 from mtl.training.passes import Loss
 from mtl.training.processes import num_processes, of_the_first
-from mtl.training.soundness import OnNan, sound, usable
+from mtl.training.soundness import OnNan, exact, sound, usable
 from mtl.training.steplog import StepLog
 
 MakeOptimizer = Callable[[Iterable[Any]], torch.optim.Optimizer]
@@ -164,8 +164,11 @@ class MultiTaskModule(pl.LightningModule):
         if len(kept) < len(names):
             told, found, names = told.subset(kept), [found[i] for i in kept], [names[i] for i in kept]
         if self.dynamics is not None and self.dynamics.due(self.global_step):
-            self.gramian = names, scaled(self.dynamics.gramian(found), told.slopes)
-        losses_K, weights_K = torch.stack(found), self.weighting(told)
+            with exact(told.losses):
+                self.gramian = names, scaled(self.dynamics.gramian(found), told.slopes)
+        losses_K = torch.stack(found)
+        with exact(losses_K):
+            weights_K = self.weighting(told)
         usable(weights_K, told, names, self.weighting.name)
         if told.slopes is None:
             total = (weights_K * losses_K).sum()

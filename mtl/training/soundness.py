@@ -1,14 +1,20 @@
-"""A task whose loss or gradient is not finite: named, or left out of the step."""
+"""A task whose loss or gradient is not finite: named, or left out of the step. Weights are found in full precision."""
 
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from mtl.errors import MtlError
 from mtl.strategies.weighting.base import Signals
 
 OnNan = Literal["stop", "skip"]
+
+
+def exact(losses: Tensor) -> torch.autocast:
+    """What runs in it keeps its precision: a step's autocast is for the model, not for Gramians and solvers."""
+    return torch.autocast(losses.device.type, enabled=False)
 
 
 def sound(what: str, told: Signals, values: Tensor, names: Sequence[str], on_nan: OnNan) -> list[int]:

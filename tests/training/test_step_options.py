@@ -10,6 +10,7 @@ from mtl.strategies.transform.log import Log
 from mtl.strategies.transform.zscore import InitialUnits
 from mtl.strategies.weighting.adjusted import adjusted
 from mtl.strategies.weighting.gls import GeometricLoss
+from mtl.strategies.weighting.grad_drop import GradDrop
 from mtl.strategies.weighting.mgda import MGDA
 from mtl.strategies.weighting.uncertainty import Uncertainty
 from mtl.strategies.weighting.upgrad import UPGrad
@@ -272,3 +273,28 @@ def test_clipping_and_bf16_act_on_the_combined_gradient():
     assert (clipped - begun).norm() <= 2 * 0.1 * 1e-3 * 1.001
     assert (free - begun).norm() > 1e-3
     assert torch.cosine_similarity(free - begun, rough - begun, dim=0) > 0.98
+
+
+@pytest.mark.parametrize("cls", [UPGrad, GradDrop, Uncertainty])
+def test_weights_are_found_in_full_precision_also_under_autocast(cls):
+    """bfloat16 keeps 8 bits of a product: a Gramian of it is wrong in the third digit."""
+    seen = []
+
+    class Spy(cls):
+        def forward(self, signals):
+            seen.append((torch.is_autocast_enabled("cpu"), signals))
+            return super().forward(signals)
+
+        def combine(self, signals):
+            seen.append((torch.is_autocast_enabled("cpu"), signals))
+            return super().combine(signals)
+
+    made = module(Spy(TASKS))
+    with torch.autocast("cpu", torch.bfloat16):
+        made.training_step(batch_of(), 0)
+        assert torch.is_autocast_enabled("cpu")
+    assert not any(cast for cast, _ in seen)
+    for _, signals in seen:
+        if signals.jacobian is not None:
+            rows = signals.jacobian.double()
+            torch.testing.assert_close(signals.gramian.double(), rows @ rows.T, rtol=1e-4, atol=1e-6)
