@@ -78,10 +78,12 @@ def _check_trained(config: Config, module: MultiTaskModule) -> None:
         )
     each = config["optimizer"]["_target_"].endswith(".AdaTask")
     apart = each or module.weighting.needs_gramian or config["trainer"]["accumulate"] > 1
-    if module.model.says_words and apart and config["trunk"].get("tuning") == "full":
+    whole = config["trunk"].get("tuning") == "full" and config["trunk"].get("train_from") is None
+    if module.model.says_words and apart and whole:
         raise MtlError(
             "a head of words with trunk.tuning=full trains the embedding through the words too, which a weighting that "
-            "takes gradients, optimizer=adatask and trainer.accumulate would not see; take trunk.tuning=lora"
+            "takes gradients, optimizer=adatask and trainer.accumulate would not see; take trunk.tuning=lora or "
+            "trunk.train_from=0"
         )
     if module.model.condition is not None and each:
         raise MtlError("optimizer=adatask would not train what tells the model a preference; take another for cosmos")

@@ -29,6 +29,15 @@ def test_a_cloze_head_trains_by_lora_and_answers_again(mtl, folder, tiny_model, 
     assert 0.5 <= said["probability"] <= 1
 
 
+def test_words_are_said_by_layers_that_train_under_a_weighting_that_takes_gradients(mtl, folder, tiny_model):
+    trunk = ("trunk=hf_encoder", f"trunk.name={tiny_model('bert')}", "trunk.tuning=full", "trunk.train_from=0")
+    done = mtl(*REVIEWS, *MASKED, *trunk, "head.words={reviews:{good:unnice,bad:bad}}", "weighting=mgda")
+    assert done.code == 0, done.err
+    (checkpoint,) = folder.glob("outputs/*/*/checkpoints/last.ckpt")
+    names = [name for name in torch.load(checkpoint, weights_only=True)["state_dict"] if "trunk" in name]
+    assert {name.split(".layer.")[0] for name in names} == {"model.trunk.backbone.encoder"}
+
+
 @pytest.mark.parametrize("options", [("prompt.slot=before",), ("prompt.length=60", "data.max_length=62")])
 def test_texts_without_content_are_announced_and_cut_as_all_texts_are(mtl, folder, tiny_model, options):
     """Prompt, text and label word have the trunk's 64 positions among them."""
@@ -72,7 +81,7 @@ def test_learned_prompts_go_with_label_words_of_a_frozen_decoder(mtl, folder, ti
         ),
         (
             ("trunk=hf_encoder", "trunk.name=./bert", *MASKED, "trunk.tuning=full", "weighting=mgda"),
-            "a head of words with trunk.tuning=full trains the embedding through the words too",
+            "would not see; take trunk.tuning=lora or trunk.train_from=0",
         ),
     ],
 )

@@ -87,6 +87,11 @@ def test_another_model_in_the_folder_is_another_run_and_refused_by_the_first(mtl
             "data.max_length should be at most 64, the positions of the trunk",
         ),
         (("trunk.name=./bert", "trunk.tuning=some"), "`tuning` should be frozen, full, lora. Found 'some'"),
+        (("trunk.name=./bert", "trunk.train_from=1"), "`train_from` needs tuning=full or lora. Found train_from=1"),
+        (
+            ("trunk.name=./bert", "trunk.tuning=lora", "trunk.train_from=7"),
+            "`train_from` should be null or a layer from 0 to 1. Found 7",
+        ),
         (("trunk.name=./llama",), "./llama is a decoder (llama): take trunk=hf_decoder"),
         (
             ("trunk.name=./bert", "prompt=phrase", "data.max_length=6"),

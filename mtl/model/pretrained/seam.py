@@ -4,7 +4,9 @@ Texts come here padded on the right, whatever they were before: of all forms of 
 and every model takes alike. `tests/model/pretrained/test_seam.py` holds it to transformers' own forward.
 """
 
+import contextlib
 import inspect
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,8 +113,63 @@ def go_on(backbone: Any, embedded: Tensor, memory: Memory) -> Tensor:
     return _run(backbone, True, embedded, memory.seen, positions, memory.cache)
 
 
+class _ReachedError(Exception):
+    """A layer that is not to run."""
+
+
+def below(backbone: Any, causal: bool, embedded: Tensor, lengths: Tensor, positions: Tensor, layer: int) -> Tensor:
+    """U x L x E embedded tokens, padded on the right, to U x L x D: what a layer (from 0) is given. It doesn't run."""
+    found: list[Tensor] = []
+
+    def stop(_: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        found.append(args[0] if args else named["hidden_states"])
+        raise _ReachedError
+
+    hook = layers(backbone)[layer].register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        with contextlib.suppress(_ReachedError):
+            encode(backbone, causal, embedded, lengths, positions, None)
+    finally:
+        hook.remove()
+    return found[0]
+
+
+def above(backbone: Any, causal: bool, states: Tensor, lengths: Tensor, positions: Tensor, layer: int) -> Tensor:
+    """U x L x D that a layer is given to U x L x D features: the layers before it don't run.
+
+    What they would hand on is never read, so that it doesn't matter that some models' layers give a tensor and others'
+    a tuple. Recomputation in the backward pass would not know of this.
+    """
+    stack = layers(backbone)
+
+    def put(_: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return ((states, *args[1:]), named) if args else (args, named | {"hidden_states": states})
+
+    hook = stack[layer].register_forward_pre_hook(put, with_kwargs=True)
+    for idle in stack[:layer]:
+        idle.forward = lambda *_, **__: (None,)
+    try:
+        embedded = states.new_zeros(*states.shape[:2], backbone.get_input_embeddings().weight.shape[1])
+        return encode(backbone, causal, embedded, lengths, positions, None)
+    finally:
+        hook.remove()
+        for idle in stack[:layer]:
+            del idle.forward
+
+
+def freeze_below(backbone: Any, causal: bool, layer: int) -> None:
+    """Freeze all that takes part in what a layer is given; the rest stays as it was."""
+    first = torch.zeros(1, 1, dtype=torch.long)
+    states = below(backbone, causal, backbone.get_input_embeddings()(first), torch.ones_like(first[0]), first, layer)
+    training = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
+    if states.requires_grad:
+        parts = torch.autograd.grad(states.sum(), training, allow_unused=True)
+        for parameter, part in zip(training, parts, strict=True):
+            parameter.requires_grad_(part is None)
+
+
 def prefill(backbone: Any, causal: bool, embedded: Tensor) -> Prefix:
-    """Keys and values of 1 x P x E embedded tokens in every layer."""
+    """Keys and values of U x P x E embedded tokens in every layer."""
     cache = _cache((), embedded)
     seen = torch.ones(embedded.shape[:2], dtype=torch.bool, device=embedded.device)
     _run(backbone, causal, embedded, seen, torch.arange(embedded.shape[1], device=embedded.device)[None], cache)
@@ -166,8 +223,22 @@ def prefix_shape(backbone: Any) -> tuple[int, int, int] | None:
 
 def layers(backbone: Any) -> nn.ModuleList:
     """The model's layers, in their order."""
-    lists = (module for module in backbone.modules() if isinstance(module, nn.ModuleList))
-    return next(found for found in lists if len(found) == backbone.config.num_hidden_layers)
+    return backbone.get_submodule(_stack(backbone))
+
+
+def inside_below(backbone: Any, layer: int) -> str:
+    """A regular expression of the names of modules inside the layers before this one, wherever the model stands."""
+    before = "|".join(map(str, range(layer)))
+    return rf"(.*\.)?{re.escape(_stack(backbone))}\.({before})\..*"
+
+
+def _stack(backbone: Any) -> str:
+    """The name of the list of layers."""
+    lists = ((name, module) for name, module in backbone.named_modules() if isinstance(module, nn.ModuleList))
+    found = next((name for name, module in lists if len(module) == backbone.config.num_hidden_layers), None)
+    if found is None:
+        raise MtlError(f"trunk: where {type(backbone).__name__} keeps its layers is not known here")
+    return found
 
 
 def recompute(backbone: Any) -> None:

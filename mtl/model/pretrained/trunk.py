@@ -32,6 +32,8 @@ class Pretrained(Trunk):
         causal: a decoder, whose tokens see only what stands before them.
         revision: of the hub: commit, tag or branch.
         tuning: `frozen` (no dropout in it), `full`, or `lora`.
+        train_from: the first layer (from 0) that trains, in full or by LoRA. What takes part in what it is given, the
+            embedding included, stays frozen and drops nothing out. `None`: everything trains as `tuning` says.
         pooling: features of a text: the `mean` or `max` over its tokens, its `first` or its `last` one.
         dtype: of the weights in memory; float32 where they are trained. Features are float32 always.
         gradient_checkpointing: less memory, more time.
@@ -53,6 +55,7 @@ class Pretrained(Trunk):
         causal: bool,
         revision: str | None = None,
         tuning: Tuning = "frozen",
+        train_from: int | None = None,
         pooling: Pooling = "mean",
         dtype: str = "float32",
         gradient_checkpointing: bool = False,
@@ -73,6 +76,8 @@ class Pretrained(Trunk):
                 raise ValueError(f"`{field}` should be {', '.join(allowed)}. Found '{value}'")
         if tuning == "full" and dtype != "float32":
             raise ValueError(f"`dtype` should be float32 for tuning=full. Found '{dtype}'")
+        if train_from is not None and tuning == "frozen":
+            raise ValueError(f"`train_from` needs tuning=full or lora. Found train_from={train_from} and tuning=frozen")
         folder = locate(name, revision, trust_remote_code)
         self.name, self.causal, self.tuning, self.pooling = str(name), causal, tuning, pooling
         self.checkpointing, self.frozen = gradient_checkpointing, tuning == "frozen"
@@ -84,8 +89,15 @@ class Pretrained(Trunk):
             parameter.requires_grad_(id(parameter) in shared)  # it trains no further than it is the embedding
         if tuning == "frozen":
             self.backbone.requires_grad_(False)
-        elif tuning == "lora":
-            _add_adapters(self.backbone, self.name, lora_rank, lora_alpha, lora_dropout, lora_modules)
+        depth = backbone.config.num_hidden_layers
+        if train_from is not None and (type(train_from) is not int or not 0 <= train_from < depth):
+            raise ValueError(f"`train_from` should be null or a layer from 0 to {depth - 1}. Found {train_from!r}")
+        self.train_from = train_from
+        if tuning == "lora":
+            outside = seam.inside_below(backbone, train_from) if train_from else None
+            _add_adapters(backbone, self.name, lora_rank, lora_alpha, lora_dropout, lora_modules, outside)
+        if train_from is not None:
+            seam.freeze_below(backbone.eval(), causal, train_from)
         if gradient_checkpointing:
             seam.recompute(self.backbone)
         self._memory: seam.Memory | None = None
@@ -94,9 +106,12 @@ class Pretrained(Trunk):
         self.train()
 
     def train(self, mode: bool = True) -> "Pretrained":
-        """A frozen model stays as it is when it answers: no dropout."""
+        """What is frozen stays as it is when it answers: no dropout."""
         super().train(mode and not self.frozen)
-        if self.frozen and self.checkpointing:
+        if self.train_from is not None:
+            self.backbone.eval()
+            seam.layers(self.backbone)[self.train_from :].train(mode)
+        if self.checkpointing and (self.frozen or self.train_from is not None):
             seam.mark_training(self.backbone, mode)
         return self
 
@@ -132,27 +147,44 @@ class Pretrained(Trunk):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """U x L ids, padded on the right, to U x L x D features."""
-        positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-        return self._run(self.embed(ids), lengths, positions, None)
+        return self._run(self.embed(ids), lengths, _counted(ids), None)
 
-    def _run(self, embedded: Tensor, lengths: Tensor, positions: Tensor, prefix: seam.Prefix | None) -> Tensor:
+    def below(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """U x L ids, padded on the right, to U x L x D: what the first layer that trains is given."""
+        assert self.train_from is not None
+        embedded = self.embed(ids).to(self.backbone.dtype)
+        return seam.below(self.backbone, self.causal, embedded, lengths, _counted(ids), self.train_from).float()
+
+    def above(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """What `below` gives to U x L x D features: the frozen layers don't run again."""
+        return self._run(states, lengths, _counted(states[..., 0]), None, True)
+
+    def _run(
+        self, embedded: Tensor, lengths: Tensor, positions: Tensor, prefix: seam.Prefix | None, begun: bool = False
+    ) -> Tensor:
         """On a processor, whose time goes with the places, rows of like length go through the model together.
 
-        What is remembered for answers that go on is one block.
+        What is remembered for answers that go on is one block. What has `begun` is what the first layer that trains
+        is given.
         """
         parts = alike(lengths) if embedded.device.type == "cpu" and self._memory is None else []
         if len(parts) < 2:
-            return self._run_block(embedded, lengths, positions, prefix)
+            return self._run_block(embedded, lengths, positions, prefix, begun)
         found = []
         for at in parts:
             longest = int(lengths[at[-1]])
             seen = None if prefix is None else [(keys[at], values[at]) for keys, values in prefix]
-            features = self._run_block(embedded[at, :longest], lengths[at], positions[at, :longest], seen)
+            features = self._run_block(embedded[at, :longest], lengths[at], positions[at, :longest], seen, begun)
             found.append(F.pad(features, (0, 0, 0, embedded.shape[1] - longest)))
         return torch.cat(found)[torch.cat(parts).argsort()]
 
-    def _run_block(self, embedded: Tensor, lengths: Tensor, positions: Tensor, prefix: seam.Prefix | None) -> Tensor:
+    def _run_block(
+        self, embedded: Tensor, lengths: Tensor, positions: Tensor, prefix: seam.Prefix | None, begun: bool
+    ) -> Tensor:
         embedded = embedded.to(self.backbone.dtype)
+        if begun:
+            assert self.train_from is not None
+            return seam.above(self.backbone, self.causal, embedded, lengths, positions, self.train_from).float()
         return seam.encode(self.backbone, self.causal, embedded, lengths, positions, prefix, self._memory).float()
 
     @contextlib.contextmanager
@@ -169,7 +201,7 @@ class Pretrained(Trunk):
         return seam.go_on(self.backbone, self.embed(ids[:, None]).to(self.backbone.dtype), memory)[:, 0].float()
 
     def prefill(self, ids: Tensor) -> seam.Prefix:
-        """The keys and values of a text that stands alone (1 x P ids), as `encode` takes them."""
+        """The keys and values of texts of one length (U x P ids), as `encode` takes them."""
         return seam.prefill(self.backbone, self.causal, self.embed(ids).to(self.backbone.dtype))
 
     def prefix_shape(self) -> tuple[int, int, int] | None:
@@ -193,12 +225,23 @@ class Pretrained(Trunk):
         return pool(features, lengths)
 
 
+def _counted(ids: Tensor) -> Tensor:
+    """U x L: 0 to L - 1 in each row."""
+    return torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+
+
 def _take(values: Tensor, order: Tensor) -> Tensor:
     return values.gather(1, order[..., None].expand(-1, -1, values.shape[-1]))
 
 
 def _add_adapters(
-    backbone: nn.Module, name: str, rank: int, alpha: int, dropout: float, modules: Sequence[str] | str | None
+    backbone: nn.Module,
+    name: str,
+    rank: int,
+    alpha: int,
+    dropout: float,
+    modules: Sequence[str] | str | None,
+    outside: str | None,
 ) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
@@ -206,7 +249,8 @@ def _add_adapters(
         raise MtlError("the package peft is not installed; pip install 'mtl[llm]'") from None
     targets = modules if modules is None or isinstance(modules, str) else list(modules)
     try:
-        config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets)
+        given: Any = {"target_modules": targets, "exclude_modules": outside}
+        config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, **given)
         inject_adapter_in_model(config, backbone)
     except (ValueError, TypeError) as error:
         raise MtlError(f"lora can't be added to {name}: {' '.join(str(error).split()):.200}") from None

@@ -6,6 +6,8 @@ import torch
 transformers = pytest.importorskip("transformers", reason="the extra llm is not installed")
 peft = pytest.importorskip("peft", reason="the extra llm is not installed")
 
+from mtl.errors import MtlError  # noqa: E402
+from mtl.model.pretrained import seam  # noqa: E402
 from mtl.model.pretrained.trunk import Pretrained  # noqa: E402
 
 DECODERS, ENCODERS = ("gpt2", "llama", "qwen2"), ("bert", "roberta", "modernbert", "distilbert")
@@ -162,3 +164,46 @@ def test_a_prefix_gets_gradients_through_a_frozen_trunk_also_under_autocast(tiny
     found.sum().backward()
     assert all(part.grad.abs().sum() > 0 for pair in prefix for part in pair)
     assert all(parameter.grad is None for parameter in trunk.parameters())
+
+
+def deep(folder):
+    """As the folder's model, with four layers."""
+    torch.manual_seed(2)
+    fields = transformers.AutoConfig.from_pretrained(folder).to_dict() | {"num_hidden_layers": 4, "layer_types": None}
+    return transformers.AutoModel.from_config(transformers.AutoConfig.for_model(**fields))
+
+
+@pytest.mark.parametrize("layer", [0, 1, 3])
+def test_what_a_layer_is_given_is_transformers_own_hidden_state_and_goes_on_to_its_last_one(tiny_model, kind, layer):
+    model = deep(tiny_model(kind)).eval()
+    ids, lengths = batch()
+    inside = torch.arange(7) < lengths[:, None]
+    expected = model(input_ids=ids, attention_mask=inside.long(), output_hidden_states=True)
+    given = model.get_input_embeddings()(ids), lengths, torch.arange(7).expand(4, -1)
+    calls = []
+    for number, each in enumerate(seam.layers(model)):
+        each.register_forward_hook(lambda *_, number=number: calls.append(number))
+    states = seam.below(model, kind in DECODERS, *given, layer)
+    assert calls == list(range(layer))
+    torch.testing.assert_close(states[inside], expected.hidden_states[layer][inside], **close)
+    found = seam.above(model, kind in DECODERS, states, *given[1:], layer)
+    torch.testing.assert_close(found[inside], expected.last_hidden_state[inside], **close)
+    again = model(input_ids=ids, attention_mask=inside.long()).last_hidden_state  # nothing is left behind
+    assert torch.equal(again, expected.last_hidden_state)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 3])
+def test_what_trains_from_a_layer_on_is_that_layer_and_all_that_comes_after(tiny_model, kind, layer):
+    model = deep(tiny_model(kind))
+    seam.freeze_below(model, kind in DECODERS, layer)
+    after = {"gpt2": "ln_f.", "llama": "norm.", "qwen2": "norm.", "modernbert": "final_norm."}.get(kind, "pooler.")
+    stack = {"gpt2": "h", "distilbert": "transformer.layer"}.get(kind, "layers" if after[0] != "p" else "encoder.layer")
+    trained = tuple(f"{stack}.{number}." for number in range(layer, 4))
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad == name.startswith((*trained, after)), name
+
+
+def test_layers_that_share_their_weights_are_not_known():
+    config = transformers.AutoConfig.for_model("albert", vocab_size=30, hidden_size=8, num_attention_heads=2)
+    with pytest.raises(MtlError, match="where AlbertModel keeps its layers is not known here"):
+        seam.layers(transformers.AutoModel.from_config(config))

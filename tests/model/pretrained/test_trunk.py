@@ -46,9 +46,50 @@ def test_lora_trains_its_adapters_and_nothing_else(make_trunk):
     assert not torch.allclose(trunk.eval()(IDS, LENGTHS), before(IDS, LENGTHS))
 
 
-@pytest.mark.parametrize("tuning", ["frozen", "full", "lora"])
-def test_what_was_trained_is_saved_and_comes_back_on_a_fresh_trunk(make_trunk, tuning):
-    trunk = make_trunk(tuning=tuning)
+FROM_1 = [{"tuning": "full", "train_from": 1}, {"tuning": "lora", "train_from": 1, "lora_modules": "all-linear"}]
+TUNINGS = [{"tuning": "frozen"}, {"tuning": "full"}, {"tuning": "lora"}, *FROM_1]
+
+
+@pytest.mark.parametrize("options", FROM_1, ids=["full", "lora"])
+def test_from_a_layer_on_it_trains_and_below_it_nothing_moves_or_drops_out(make_trunk, options):
+    trunk = make_trunk(**options).train()
+    (last,) = trunk.last_layer()
+    below = [module for module in trunk.backbone.modules() if module not in set(last.modules())]
+    assert not any(module.training for module in below)
+    assert all(module.training for module in last.modules())
+    before = {name: p.clone() for name, p in trunk.named_parameters()}
+    optimizer = torch.optim.SGD([p for p in trunk.parameters() if p.requires_grad], lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        trunk(IDS, LENGTHS).square().mean().backward()
+        optimizer.step()
+    moved = {name for name, p in trunk.named_parameters() if not torch.equal(p, before[name])}
+    own, norm = ("lora_", "lora_") if options["tuning"] == "lora" else ("", "backbone.norm.")
+    trained = {name for name in before if (".1." in name and own in name) or norm in name}
+    assert {name for name, p in trunk.named_parameters() if p.requires_grad} == trained
+    assert moved <= trained
+    assert len(moved) > len(trained) / 2
+    assert not any("lora_" in name for name in before if ".0." in name)
+
+
+@pytest.mark.parametrize("options", FROM_1, ids=["full", "lora"])
+def test_the_states_below_are_all_that_a_trunk_needs_to_go_on(make_trunk, options):
+    trunk = make_trunk(**options).train()
+    for module in trunk.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    found = []
+    for features in (lambda: trunk(IDS, LENGTHS), lambda: trunk.above(trunk.below(IDS, LENGTHS), LENGTHS)):
+        trunk.zero_grad()
+        features()[torch.arange(4) < LENGTHS[:, None]].square().sum().backward()
+        found.append({name: p.grad.clone() for name, p in trunk.named_parameters() if p.requires_grad})
+    assert len(found[0]) > 3
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("options", TUNINGS, ids=str)
+def test_what_was_trained_is_saved_and_comes_back_on_a_fresh_trunk(make_trunk, options):
+    trunk = make_trunk(**options)
     trained = {name: p for name, p in trunk.named_parameters() if p.requires_grad}
     with torch.no_grad():
         for parameter in trained.values():
@@ -56,7 +97,7 @@ def test_what_was_trained_is_saved_and_comes_back_on_a_fresh_trunk(make_trunk, t
     model = torch.nn.ModuleDict({"trunk": trunk, "head": torch.nn.Linear(2, 2)})
     state = model.state_dict()
     assert set(state) == {f"trunk.{name}" for name in trained} | {"head.weight", "head.bias"}
-    fresh = torch.nn.ModuleDict({"trunk": make_trunk(tuning=tuning), "head": torch.nn.Linear(2, 2)})
+    fresh = torch.nn.ModuleDict({"trunk": make_trunk(**options), "head": torch.nn.Linear(2, 2)})
     fresh.load_state_dict(state)
     torch.testing.assert_close(fresh["trunk"].eval()(IDS, LENGTHS), trunk.eval()(IDS, LENGTHS))
     for name in list(state):
@@ -64,11 +105,11 @@ def test_what_was_trained_is_saved_and_comes_back_on_a_fresh_trunk(make_trunk, t
             fresh.load_state_dict({key: value for key, value in state.items() if key != name})
 
 
-@pytest.mark.parametrize("tuning", ["frozen", "full", "lora"])
-def test_recomputed_layers_give_the_same_gradients(make_trunk, tuning):
+@pytest.mark.parametrize("options", TUNINGS, ids=str)
+def test_recomputed_layers_give_the_same_gradients(make_trunk, options):
     found = []
     for checkpointing in (False, True):
-        trunk = make_trunk(tuning=tuning, gradient_checkpointing=checkpointing).train()
+        trunk = make_trunk(**options, gradient_checkpointing=checkpointing).train()
         for module in trunk.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
@@ -121,6 +162,11 @@ def test_weights_in_half_precision_give_float32_features_near_those_of_float32(m
         ({"pooling": "sum"}, "`pooling` should be mean, first, last, max. Found 'sum'"),
         ({"dtype": "int8"}, "`dtype` should be float32, bfloat16, float16. Found 'int8'"),
         ({"tuning": "full", "dtype": "bfloat16"}, "`dtype` should be float32 for tuning=full"),
+        ({"train_from": 1}, "`train_from` needs tuning=full or lora. Found train_from=1 and tuning=frozen"),
+        ({"tuning": "full", "train_from": 2}, "`train_from` should be null or a layer from 0 to 1. Found 2"),
+        ({"tuning": "lora", "train_from": -1}, "`train_from` should be null or a layer from 0 to 1. Found -1"),
+        ({"tuning": "full", "train_from": True}, "`train_from` should be null or a layer from 0 to 1. Found True"),
+        ({"tuning": "full", "train_from": "1"}, "`train_from` should be null or a layer from 0 to 1. Found '1'"),
         ({"tuning": "lora", "lora_modules": ["nope"]}, "lora can't be added to .*nope"),
         ({"tuning": "lora", "lora_rank": 0}, "lora can't be added to .*r"),
     ],
