@@ -22,7 +22,7 @@ from mtl.data.inputs import Inputs
 from mtl.data.kinds import Classification
 from mtl.data.task import LabelledRows, Task
 from mtl.model.base import Trunk
-from mtl.model.cache import Cached, Reader, look_up
+from mtl.model.cache import Cached, Known, Reader, look_up
 from mtl.model.multitask import MultiTaskModel
 from mtl.model.pretrained.trunk import Pretrained
 from mtl.strategies.switching.composition.stratified import Stratified
@@ -114,11 +114,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder:
             began = now()
             (texts,) = texts_of(tasks)
-            reader = Reader(trunk, False, "cpu", None)
+            reader = Reader(trunk, "texts", "cpu", None)
             places = look_up(Path(folder), "trunk", [], texts, reader, lambda line: None)
             filled = now() - began
-            cached, _ = fit(tasks, Cached(trunk, False, places), steps * options.epochs)
-            _, found = fit(tasks, Cached(trunk, False, places), steps)
+            cached, _ = fit(tasks, Cached(trunk, Known(places, reader)), steps * options.epochs)
+            _, found = fit(tasks, Cached(trunk, Known(places, reader)), steps)
         assert abs(found - expected) <= 1e-5 * expected, "the cache changed the training"
         faster.append(plain / cached)
         filling.append(filled / (plain * steps))

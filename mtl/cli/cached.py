@@ -1,4 +1,4 @@
-"""`trunk.cache`: whether, where and of what a run keeps a frozen trunk's features."""
+"""`trunk.cache`: whether, where and of what a run keeps what a frozen trunk, or its frozen part, makes of texts."""
 
 import os
 import re
@@ -13,8 +13,9 @@ from mtl.cli.describe import say
 from mtl.data.batch import Announced
 from mtl.data.inputs import Inputs
 from mtl.errors import MtlError
-from mtl.model.cache import Cached, Place, Reader, Texts, look_up
+from mtl.model.cache import LIKE, Cached, Known, Place, Reader, Texts, What, look_up
 from mtl.model.multitask import MultiTaskModel
+from mtl.model.pretrained.trunk import Pretrained
 
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -22,7 +23,7 @@ AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.flo
 def cache_trunk(
     config: Mapping[str, Any], digest: str, model: MultiTaskModel, tasks: Mapping[str, Announced]
 ) -> MultiTaskModel:
-    """The model with its trunk's features looked up, where `trunk.cache` asks for it.
+    """The model with what is frozen of its trunk looked up, where `trunk.cache` asks for it.
 
     There is one file for each set of inputs, so that tasks, jobs and single-task runs that announce the same texts in
     the same way share it.
@@ -36,19 +37,36 @@ def cache_trunk(
     folder = folder_of(config["trunk"].get("cache", False))
     if folder is None:
         return model
-    trunk: Any = model.trunk
     _check(config, model)
+    trunk: Any = model.trunk
+    what = what_of(model)
     device, precision = device_of(config["trainer"]["accelerator"]), config["trainer"]["precision"]
-    reader = Reader(trunk, model.reads_tokens, device, AUTOCAST[precision])
-    kept = "tokens" if model.reads_tokens else trunk.pooling
+    reader = Reader(trunk, what, device, AUTOCAST[precision])
+    kept = {"texts": trunk.pooling, "states": f"states {trunk.train_from}"}.get(what, what)
     versions = [torch.__version__, version("transformers")]
     key = [digest, str(trunk.backbone.dtype), trunk.causal, kept, precision, device, *versions]
     name = re.sub(r"[^A-Za-z0-9]+", "-", trunk.name).strip("-")[-40:]
     places: dict[bytes, Place] = {}
     for texts in texts_of(tasks):
         places |= look_up(folder, name, key, texts, reader, say)
-    model.trunk = Cached(trunk.cpu(), model.reads_tokens, places)
+    trunk.cpu()
+    if what == "states":
+        trunk.known_states = Known(places, reader)
+        _check_parts(trunk)
+    elif what == "keys":
+        trunk.known_keys = Known(places, reader, right=True)
+    else:
+        model.trunk = Cached(trunk, Known(places, reader))
     return model
+
+
+def what_of(model: MultiTaskModel) -> What:
+    """What a run of this model needs of each text."""
+    if model.prompt is not None:
+        return "keys"
+    if getattr(model.trunk, "train_from", None) is not None:
+        return "states"
+    return "tokens" if model.reads_tokens else "texts"
 
 
 def device_of(accelerator: str) -> str:
@@ -71,20 +89,38 @@ def folder_of(asked: Any) -> Path | None:
 
 
 def _check(config: Mapping[str, Any], model: MultiTaskModel) -> None:
-    if "tuning" not in config["trunk"]:
+    trunk, found = config["trunk"], f"Found {config['trunk']['cache']!r}"
+    if "tuning" not in trunk:
         raise MtlError("trunk.cache needs a pretrained trunk: minilm, hf_encoder or hf_decoder")
-    if config["trunk"]["tuning"] != "frozen":
-        raise MtlError(f"trunk.cache needs trunk.tuning=frozen. Found '{config['trunk']['tuning']}'")
-    for part, what in {
-        "prompt": "a learned prompt changes what the trunk reads",
-        "cloze": "head=cloze adds words",
-        "generation": "head=generation adds words",
-    }.items():
+    start = trunk.get("train_from")
+    if trunk["tuning"] != "frozen" and start is None:
+        raise MtlError(f"trunk.cache needs trunk.tuning=frozen, or trunk.train_from=LAYER. Found '{trunk['tuning']}'")
+    if start is not None and trunk["gradient_checkpointing"]:
+        raise MtlError("trunk.cache with trunk.train_from needs trunk.gradient_checkpointing=false. Found true")
+    for part, what in {"cloze": "head=cloze adds words", "generation": "head=generation adds words"}.items():
         if getattr(model, part, None) is not None:
-            raise MtlError(f"trunk.cache should be false: {what}. Found {config['trunk']['cache']!r}")
+            raise MtlError(f"trunk.cache should be false: {what}. {found}")
+    behind = getattr(model.prompt, "slot", None) == "end" and model.trunk.causal and model.trunk.prefix_shape()
+    if model.prompt is not None and not (behind and start is None):
+        raise MtlError(
+            "trunk.cache should be false: a learned prompt changes what the trunk reads, unless it stands behind the "
+            f"text (prompt.slot=end) in a frozen decoder. {found}"
+        )
     if config["trainer"]["precision"] not in AUTOCAST:
-        found = config["trainer"]["precision"]
-        raise MtlError(f"trunk.cache needs trainer.precision to be {', '.join(AUTOCAST)}. Found '{found}'")
+        precision = config["trainer"]["precision"]
+        raise MtlError(f"trunk.cache needs trainer.precision to be {', '.join(AUTOCAST)}. Found '{precision}'")
+
+
+@torch.no_grad()
+def _check_parts(trunk: Pretrained) -> None:
+    """MtlError where the two parts of a model, one after the other, are not the whole."""
+    ids, lengths = torch.arange(4)[None], torch.tensor([4])
+    training = trunk.training
+    trunk.eval()
+    whole, parts = trunk(ids, lengths), trunk.above(trunk.below(ids, lengths), lengths)
+    trunk.train(training)
+    if not torch.allclose(parts, whole, rtol=LIKE, atol=LIKE * float(whole.abs().mean())):
+        raise MtlError(f"trunk.cache should be false: {trunk.name} can't be begun at layer {trunk.train_from}")
 
 
 def texts_of(tasks: Mapping[str, Announced]) -> list[Texts]:

@@ -121,7 +121,7 @@ def look(
     model = MultiTaskModel(opened.trunk, {name: rows.task.kind for name, rows in loaded.items()})
     trunk = cache_trunk(config, "".join(brought_keys(config)), model, tasks).trunk
     cast = AUTOCAST.get(trainer["precision"])
-    features = Features(Reader(trunk, False, device_of(trainer["accelerator"]), cast))
+    features = Features(Reader(trunk, "texts", device_of(trainer["accelerator"]), cast))
     facts = {name: describe(features, task) for name, task in tasks.items()}
     prompts = {}
     for family in ("keyword", "phrase"):

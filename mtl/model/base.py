@@ -64,6 +64,17 @@ class Trunk(nn.Module):
         """The keys and values of a text that stands alone (1 x P ids), for trunks with a `prefix_shape`."""
         raise MtlError("prompt: this trunk gives no keys and values of a text; take init=zero")
 
+    def follow(self, vectors: Tensor, counts: Tensor, ids: Tensor, lengths: Tensor) -> Tensor | None:
+        """Features of vectors right behind texts that need not be read again, where it knows them; else `None`.
+
+        Args:
+            vectors: U x P x E.
+            counts: U, how many of a row's vectors there are.
+            ids: U x L, the texts.
+            lengths: U, theirs.
+        """
+        return None
+
     def freeze(self) -> None:
         """Train nothing and drop nothing out, in training too: the features of an input are then always the same."""
         self.frozen = True

@@ -1,11 +1,11 @@
-"""A frozen trunk that has read every text of the run once: what it made of them is looked up on disk."""
+"""What a frozen trunk, or the frozen part of one, makes of every text of a run: read once, looked up on disk."""
 
 import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -21,8 +21,13 @@ LIKE = 0.01
 """How far, relative to its norm, the features of one text may be from those in a file that is to be used."""
 
 
+What = Literal["texts", "tokens", "states", "keys"]
+"""What is kept: the pooled features of a text; or of each of its tokens the features, what the first layer that trains
+is given (`Pretrained.below`), or the keys and values of all layers (`Pretrained.keys`)."""
+
+
 class Place(NamedTuple):
-    """Where the features of a text lie: rows of an array."""
+    """Where what is kept of a text lies: rows of an array."""
 
     array: np.ndarray
     begin: int
@@ -68,36 +73,42 @@ class Reader:
     """Runs a frozen trunk for a cache.
 
     Args:
-        trunk: in evaluation.
-        per_token: whether the features of each token are kept, or those of the text.
+        trunk: in evaluation, as far as it is frozen.
+        what: is kept of a text.
         device: where it runs.
         autocast: to which dtype, as in training; `None`: not at all.
     """
 
-    def __init__(self, trunk: Trunk, per_token: bool, device: str, autocast: torch.dtype | None) -> None:
-        self.trunk, self.per_token, self.device, self.autocast = trunk, per_token, device, autocast
+    def __init__(self, trunk: Any, what: What, device: str, autocast: torch.dtype | None) -> None:
+        assert what in get_args(What)
+        self.trunk, self.what, self.device, self.autocast = trunk, what, device, autocast
+        self.per_token, self.width = what != "texts", trunk.width
+        if what == "keys":
+            layers, heads, width = trunk.prefix_shape()
+            self.width = 2 * layers * heads * width
 
     @torch.no_grad()
     def read(self, ids: Tensor, lengths: Tensor) -> np.ndarray:
-        """Features of the batch's texts, or of all their tokens one after the other: rows x D."""
+        """What is kept of the batch's texts, or of all their tokens one after the other: rows x `width`."""
         cast = torch.autocast(self.device, self.autocast) if self.autocast else contextlib.nullcontext()
         ids, lengths = ids.to(self.device), lengths.to(self.device)
-        self.trunk.to(self.device)
+        trunk = self.trunk.to(self.device)
+        run = {"states": "below", "keys": "keys"}.get(self.what, "forward")
         with cast:
-            features = self.trunk(ids, lengths)
-            read = features[inside(features, lengths)] if self.per_token else self.trunk.pool(features, lengths)
+            found = getattr(trunk, run)(ids, lengths)
+            read = found[inside(found, lengths)] if self.per_token else trunk.pool(found, lengths)
         return read.float().cpu().numpy()
 
 
 def look_up(
     folder: Path, name: str, key: Sequence[object], texts: Texts, reader: Reader, say: Callable[[str], None]
 ) -> dict[bytes, Place]:
-    """Where the features of each text lie, by its ids as bytes (int32); computed where the folder has them not.
+    """Where what is kept of each text lies, by its ids as bytes (int32); computed where the folder has it not.
 
     Args:
         folder: of the cache.
         name: of the model, for the file's name.
-        key: what, beside the texts, says what the features are: plain data.
+        key: what, beside the texts, says what is kept: plain data.
         texts: to be found.
         reader: of the trunk.
         say: is told in one line what is there, or is about to be made.
@@ -105,7 +116,7 @@ def look_up(
     counts = texts.lengths if reader.per_token else np.ones_like(texts.lengths)
     ends = np.cumsum(counts)
     begins = ends - counts
-    shape, number = (int(ends[-1]), reader.trunk.width), len(texts.keys)
+    shape, number = (int(ends[-1]), reader.width), len(texts.keys)
     told = hashlib.sha256(json.dumps([*key, texts.digest]).encode()).hexdigest()[:16]
     path = folder / f"{name}-{told}.npy"
     where = f"{path}, {megabytes(4 * shape[0] * shape[1])}"
@@ -130,6 +141,35 @@ def look_up(
     return {text: Place(array, begin, end) for text, begin, end in spans}
 
 
+class Known:
+    """Looks up texts by their ids.
+
+    Args:
+        places: where what is kept of a text lies, by its ids as bytes (int32).
+        reader: of what is kept.
+        right: a text's tokens end where the block ends; else they begin where it begins.
+    """
+
+    def __init__(self, places: Mapping[bytes, Place], reader: Reader, right: bool = False) -> None:
+        self.places, self.per_token, self.width, self.right = places, reader.per_token, reader.width, right
+
+    def __call__(self, ids: Tensor, lengths: Tensor) -> Tensor | None:
+        """U x L ids to U x L x `width` (U x 1 x `width` of texts as a whole), zeros beside a text's tokens.
+
+        `None` where a text isn't there.
+        """
+        numbers = ids.cpu().numpy().astype(np.int32)
+        asked = [row[:length].tobytes() for row, length in zip(numbers, lengths.tolist(), strict=True)]
+        found = [self.places[text] for text in asked if text in self.places]
+        if len(found) < len(asked):
+            return None
+        block = np.zeros((len(found), ids.shape[1] if self.per_token else 1, self.width), dtype=np.float32)
+        for line, (array, begin, end) in zip(block, found, strict=True):
+            at = slice(len(line) - (end - begin), None) if self.right else slice(end - begin)
+            line[at] = array[begin:end]
+        return torch.from_numpy(block).to(ids.device)
+
+
 class Cached(Trunk):
     """A frozen trunk whose features are looked up by the ids of a text; a text that is not there, the trunk reads.
 
@@ -138,28 +178,21 @@ class Cached(Trunk):
 
     Args:
         inner: the trunk.
-        per_token: whether places hold features of tokens.
-        places: where the features of a text lie, by its ids as bytes (int32).
+        known: features of tokens, or of texts as a whole.
     """
 
-    def __init__(self, inner: Trunk, per_token: bool, places: Mapping[bytes, Place]) -> None:
+    def __init__(self, inner: Trunk, known: Known) -> None:
         super().__init__()
-        self.inner, self.per_token, self.places, self.width = inner, per_token, places, inner.width
+        self.inner, self.known, self.per_token, self.width = inner, known, known.per_token, inner.width
         self.max_length, self.causal = inner.max_length, inner.causal
         self.freeze()
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """U x L x D; zeros behind a text's end."""
-        numbers = ids.cpu().numpy().astype(np.int32)
-        asked = [row[:length].tobytes() for row, length in zip(numbers, lengths.tolist(), strict=True)]
-        found = [self.places[text] for text in asked if text in self.places]
-        if len(found) < len(asked):
-            features = self.inner(ids, lengths)
-            return features if self.per_token else self.inner.pool(features, lengths)[:, None]
-        block = np.zeros((len(found), ids.shape[1] if self.per_token else 1, self.width), dtype=np.float32)
-        for line, (array, begin, end) in zip(block, found, strict=True):
-            line[: end - begin] = array[begin:end]
-        return torch.from_numpy(block).to(ids.device)
+        if (found := self.known(ids, lengths)) is not None:
+            return found
+        features = self.inner(ids, lengths)
+        return features if self.per_token else self.inner.pool(features, lengths)[:, None]
 
     def embed(self, ids: Tensor) -> Tensor:
         """The trunk's."""

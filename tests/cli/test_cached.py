@@ -1,5 +1,6 @@
 """`trunk.cache`: the same numbers for less work; and what is refused before training."""
 
+import json
 import re
 import shutil
 from unittest.mock import Mock
@@ -16,19 +17,21 @@ from mtl.model.pretrained.trunk import Pretrained
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS, TOKENS = "task=./reviews.yaml", "task=[./reviews.yaml,names.yaml]"
-TRUNKS = {"bert": "hf_encoder", "llama": "hf_decoder"}
+BOTH = "task=[./reviews.yaml,./stars.yaml]"
+FROM_1 = ("trunk.tuning=full", "trunk.train_from=1", "trunk.gradient_checkpointing=true")
+TRUNKS = {"bert": "hf_encoder", "llama": "hf_decoder", "gpt2": "hf_decoder"}
 
 
 @pytest.fixture
 def train(mtl, folder, monkeypatch):
-    """Words -> the run's losses and scores, what it said, and how often the trunk ran."""
-    runs, forward = [], Pretrained.forward
+    """Words -> the run's losses and scores, what it said, and how many texts the trunk read each time."""
+    runs, embed = [], Pretrained.embed
 
-    def counted(trunk, ids, lengths):
+    def counted(trunk, ids):
         runs.append(len(ids))
-        return forward(trunk, ids, lengths)
+        return embed(trunk, ids)
 
-    monkeypatch.setattr(Pretrained, "forward", counted)
+    monkeypatch.setattr(Pretrained, "embed", counted)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "home"))
 
     def run(*words):
@@ -75,6 +78,69 @@ def test_a_run_with_a_cache_has_the_numbers_of_one_without(train, tiny_model, wo
     assert len(plain) > 12 > len(checking)
 
 
+FULL, LORA = ("trunk.tuning=full", "optimizer.lr=0.001"), ("trunk.tuning=lora", "trunk.lora_modules=all-linear")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("bert", TEXTS, *FULL, "trunk.train_from=1"),
+        ("bert", TOKENS, *LORA, "trunk.train_from=1", "prompt=keyword", "trunk.lora_dropout=0.2"),
+        ("llama", TOKENS, *FULL, "trunk.train_from=0", "weighting=mgda"),
+        ("llama", TEXTS, *LORA, "trunk.train_from=1", "trainer.accumulate=2"),
+    ],
+    ids=lambda words: " ".join(words[:1] + words[2::2]),
+)
+def test_a_run_from_the_states_below_has_the_numbers_of_one_through_all_layers(train, tiny_model, words):
+    given = (*trunk_of(tiny_model, words[0]), *words[1:])
+    expected, _, plain = train(*given)
+    found, said, filling = train(*given, "trunk.cache=true", "again=true")
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    texts = sum(map(int, re.findall(r"once over (\d+) texts", said)))
+    assert sum(filling) == texts + 2  # and the parts are held against the whole
+    assert len(plain) > 12
+
+
+def test_what_is_trained_from_cached_states_answers_as_what_is_not(mtl, folder, tiny_model):
+    said = []
+    for cache in ("true", "false"):
+        done = mtl("train", TEXTS, *trunk_of(tiny_model, "bert"), *FULL, "trunk.train_from=1", f"trunk.cache={cache}")
+        run = done.out.split("run ")[-1].split(")")[0]
+        said.append(json.loads(mtl("predict", run, "--json", "a text it has never seen").out)["reviews"])
+    assert said[0]["answer"] == said[1]["answer"]
+    assert said[0]["probability"] == pytest.approx(said[1]["probability"], rel=1e-5)
+
+
+def test_another_layer_is_another_file(train, folder, tiny_model):
+    given = (*trunk_of(tiny_model, "bert"), TEXTS, *FULL, "trunk.cache=./kept", "steps=1", "eval_every=1")
+    for layer in (0, 1, 1):
+        train(*given, f"trunk.train_from={layer}", "again=true")
+    assert len(list((folder / "kept").glob("*.npy"))) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("llama", TEXTS, "prompt=suffix", "prompt.length=3"),
+        ("gpt2", BOTH, "prompt=suffix", "prompt.length={reviews: 2, stars: 4}", "prompt/text=keyword"),
+        ("llama", BOTH, "prompt=reparam", "prompt.slot=end", "prompt.shared=true", "weighting=mgda"),
+        ("gpt2", TEXTS, "prompt=attentional", "prompt.slot=end", "trunk.pooling=mean"),
+    ],
+    ids=lambda words: " ".join(words[::2]),
+)
+def test_a_prompt_behind_texts_that_are_known_has_the_numbers_of_one_behind_texts_that_are_read(
+    train, tiny_model, words
+):
+    shutil.copy("reviews.yaml", "stars.yaml")
+    given = (*trunk_of(tiny_model, words[0]), *words[1:])
+    expected, _, _ = train(*given)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pretrained, "encode", None)
+        found, said, _ = train(*given, "trunk.cache=true", "again=true")
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert "running the trunk once over" in said
+
+
 def test_minilm_with_a_cache_has_the_numbers_of_minilm(train, minilm):
     expected, _, _ = train(TEXTS, "trunk=minilm", "steps=4", "eval_every=4")
     found, _, _ = train(TEXTS, "trunk=minilm", "steps=4", "eval_every=4", "trunk.cache=true")
@@ -107,8 +173,11 @@ def test_what_is_trained_with_a_cache_answers_and_is_the_same_run_wherever_it_li
     [
         (("trunk.cache=3",), "trunk.cache should be true, false or a folder. Found 3"),
         (("trunk.cache=./reviews.csv",), "trunk.cache should be true, false or a folder. Found the file ./reviews.csv"),
-        (("trunk.tuning=lora",), "trunk.cache needs trunk.tuning=frozen. Found 'lora'"),
-        (("trunk.tuning=full",), "trunk.cache needs trunk.tuning=frozen. Found 'full'"),
+        (("trunk.tuning=lora",), "trunk.cache needs trunk.tuning=frozen, or trunk.train_from=LAYER. Found 'lora'"),
+        (("trunk.tuning=full",), "trunk.cache needs trunk.tuning=frozen, or trunk.train_from=LAYER. Found 'full'"),
+        (("prompt=soft",), "a learned prompt changes what the trunk reads, unless it stands behind the text"),
+        (("prompt=suffix",), "unless it stands behind the text (prompt.slot=end) in a frozen decoder. Found True"),
+        (FROM_1, "trunk.cache with trunk.train_from needs trunk.gradient_checkpointing=false. Found true"),
         (("trainer.precision=bf16-true",), "trunk.cache needs trainer.precision to be 32-true, bf16-mixed, 16-mixed"),
         (("trunk=lstm", "~trunk.name", "+trunk.cache=true"), "trunk.cache needs a pretrained trunk"),
     ],
@@ -126,8 +195,8 @@ def test_what_cannot_be_kept_is_one_line_before_training(mtl, tiny_model, given,
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        ("prompt", "trunk.cache should be false: a learned prompt changes what the trunk reads"),
         ("cloze", "trunk.cache should be false: head=cloze adds words"),
+        ("generation", "trunk.cache should be false: head=generation adds words"),
     ],
 )
 def test_what_changes_the_trunks_input_is_refused(part, message):
@@ -136,7 +205,7 @@ def test_what_changes_the_trunks_input_is_refused(part, message):
         "trainer": {"precision": "32-true", "accelerator": "cpu"},
     }
     with pytest.raises(MtlError, match=message):
-        cache_trunk(config, "", Mock(**{"prompt": None, "cloze": None, part: object()}), {})
+        cache_trunk(config, "", Mock(**{"prompt": None, "cloze": None, "generation": None, part: object()}), {})
 
 
 def test_a_cuda_device_is_used_where_the_trainer_takes_it(monkeypatch):

@@ -50,7 +50,7 @@ def asked(tiny_model):
         ids = theirs(text, return_tensors="pt", truncation=False)["input_ids"]
         return model(ids).last_hidden_state[0].mean(0).numpy()
 
-    return Features(Reader(Pretrained(0, False, folder, False).eval(), False, "cpu", None)), tokenizer, plain
+    return Features(Reader(Pretrained(0, False, folder, False).eval(), "texts", "cpu", None)), tokenizer, plain
 
 
 def test_features_are_transformers_own_row_by_row_and_read_once(loaded, asked):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mtl.errors import MtlError
 from mtl.model import cache
 from mtl.model.base import Trunk
-from mtl.model.cache import Cached, Reader, Texts, look_up
+from mtl.model.cache import Cached, Known, Reader, Texts, look_up
 from mtl.model.cache_file import find_or_make
 
 WIDTH = 6
@@ -43,8 +43,8 @@ def rows(count=40, seed=0):
 
 
 def places(folder, trunk, texts, per_token=False, key=("a",), said=None):
-    said = [] if said is None else said
-    return look_up(folder, "m", key, Texts(texts), Reader(trunk, per_token, "cpu", None), said.append)
+    said, reader = [] if said is None else said, Reader(trunk, "tokens" if per_token else "texts", "cpu", None)
+    return Known(look_up(folder, "m", key, Texts(texts), reader, said.append), reader)
 
 
 def padded(texts):
@@ -60,7 +60,7 @@ def padded(texts):
 def test_looked_up_features_are_the_trunks(tmp_path, monkeypatch, per_token, at_once):
     monkeypatch.setattr(cache, "PLACES", at_once)
     trunk, texts = Sums(), rows()
-    cached = Cached(trunk, per_token, places(tmp_path, trunk, texts, per_token))
+    cached = Cached(trunk, places(tmp_path, trunk, texts, per_token))
     runs = trunk.runs
     for chosen in ([3], [5, 0, 5, 17], list(range(40))):
         ids, lengths = padded([texts[row] for row in chosen])
@@ -78,7 +78,7 @@ def test_looked_up_features_are_the_trunks(tmp_path, monkeypatch, per_token, at_
 @pytest.mark.parametrize("per_token", [False, True])
 def test_a_text_that_is_not_there_is_read_by_the_trunk(tmp_path, per_token):
     trunk, texts = Sums(), rows()
-    cached = Cached(trunk, per_token, places(tmp_path, trunk, texts, per_token))
+    cached = Cached(trunk, places(tmp_path, trunk, texts, per_token))
     ids, lengths = padded([texts[0], np.array([7, 7, 7, 7, 7, 7, 7], np.int32)])
     expected = trunk.pool(trunk(ids, lengths), lengths)
     torch.testing.assert_close(cached.pool(cached(ids, lengths), lengths), expected)

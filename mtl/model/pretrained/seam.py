@@ -113,6 +113,25 @@ def go_on(backbone: Any, embedded: Tensor, memory: Memory) -> Tensor:
     return _run(backbone, True, embedded, memory.seen, positions, memory.cache)
 
 
+def follow(
+    backbone: Any, vectors: Tensor, counts: Tensor, prefix: Prefix, lengths: Tensor, positions: Tensor
+) -> Tensor:
+    """What a decoder makes of vectors behind texts that it has read: U x P x E, padded on the right, to U x P x D.
+
+    Args:
+        backbone: a decoder.
+        vectors: U x P x E, behind the texts.
+        counts: U, how many of the vectors there are.
+        prefix: keys and values of the texts, padded on the left.
+        lengths: U, of the texts.
+        positions: U x P.
+    """
+    L, P = prefix[0][0].shape[2], vectors.shape[1]
+    known = torch.arange(L, device=vectors.device) >= L - lengths[:, None]
+    seen = torch.cat((known, torch.arange(P, device=vectors.device) < counts[:, None]), dim=1)
+    return _run(backbone, True, vectors, seen, positions, _cache(prefix, vectors))
+
+
 class _ReachedError(Exception):
     """A layer that is not to run."""
 

@@ -1,7 +1,7 @@
 """A pretrained encoder or decoder as a trunk: frozen, tuned as a whole, or with LoRA (Hu et al. 2021)."""
 
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,6 +17,8 @@ from mtl.model.pretrained import seam
 
 Tuning = Literal["frozen", "full", "lora"]
 Pooling = Literal["mean", "first", "last", "max"]
+Known = Callable[[Tensor, Tensor], Tensor | None]
+"""U x L ids and U lengths to what is known of these texts, U x L x something; `None` where one is missing."""
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -101,6 +103,8 @@ class Pretrained(Trunk):
         if gradient_checkpointing:
             seam.recompute(self.backbone)
         self._memory: seam.Memory | None = None
+        self.known_states: Known | None = None
+        self.known_keys: Known | None = None
         self.register_state_dict_post_hook(_drop_untrained)
         self.register_load_state_dict_post_hook(_miss_only_trained)
         self.train()
@@ -147,6 +151,9 @@ class Pretrained(Trunk):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """U x L ids, padded on the right, to U x L x D features."""
+        states = None if self.known_states is None else self.known_states(ids, lengths)
+        if states is not None:
+            return self.above(states, lengths)
         return self._run(self.embed(ids), lengths, _counted(ids), None)
 
     def below(self, ids: Tensor, lengths: Tensor) -> Tensor:
@@ -158,6 +165,24 @@ class Pretrained(Trunk):
     def above(self, states: Tensor, lengths: Tensor) -> Tensor:
         """What `below` gives to U x L x D features: the frozen layers don't run again."""
         return self._run(states, lengths, _counted(states[..., 0]), None, True)
+
+    def keys(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """U x L ids, padded on the right, to U x L x K: keys and values of every layer, a decoder's token by token."""
+        found = torch.stack([torch.stack(pair) for pair in self.prefill(ids)])  # layers x 2 x U x heads x L x width
+        return found.permute(2, 4, 0, 1, 3, 5).flatten(2).float()
+
+    def follow(self, vectors: Tensor, counts: Tensor, ids: Tensor, lengths: Tensor) -> Tensor | None:
+        """U x P x D, from the keys and values of the texts, where they are known."""
+        found = None if self.known_keys is None else self.known_keys(ids, lengths)
+        shape = self.prefix_shape()
+        if found is None or shape is None:
+            return None
+        layers, heads, width = shape
+        prefix = found.view(*found.shape[:2], layers, 2, heads, width).permute(2, 3, 0, 4, 1, 5)
+        positions = lengths[:, None] + torch.arange(vectors.shape[1], device=ids.device)
+        vectors = vectors.to(self.backbone.dtype)
+        pairs = [(keys, values) for keys, values in prefix]
+        return seam.follow(self.backbone, vectors, counts, pairs, lengths, positions).float()
 
     def _run(
         self, embedded: Tensor, lengths: Tensor, positions: Tensor, prefix: seam.Prefix | None, begun: bool = False

@@ -116,6 +116,9 @@ class Inserted(Learned):
             P = part.shape[-2]
             vectors[at, :P] = part.to(vectors.dtype)
             counts[at] = P
+        if self.slot == "end" and (known := trunk.follow(vectors, counts, batch.ids, batch.lengths)) is not None:
+            last = pooling.last(known, counts)[:, None]
+            return torch.where((torch.arange(L, device=last.device) == batch.lengths[:, None] - 1)[..., None], last, 0)
         place = self._place(batch)
         placed, inside, positions, back = insert(embedded, batch.lengths, vectors, counts, place)
         tokens = torch.arange(L, device=place.device)

@@ -207,3 +207,20 @@ def test_layers_that_share_their_weights_are_not_known():
     config = transformers.AutoConfig.for_model("albert", vocab_size=30, hidden_size=8, num_attention_heads=2)
     with pytest.raises(MtlError, match="where AlbertModel keeps its layers is not known here"):
         seam.layers(transformers.AutoModel.from_config(config))
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_vectors_behind_a_text_whose_keys_are_known_are_those_of_the_whole(tiny_model, kind):
+    trunk = trunk_of(tiny_model(kind), kind)
+    ids, lengths = batch()
+    keys = trunk.keys(ids, lengths)
+    right = torch.stack([row.roll(7 - length, 0) for row, length in zip(keys, lengths.tolist(), strict=True)])
+    right[torch.arange(7) < 7 - lengths[:, None]] = 9.0  # what stands before a text is not read
+    vectors, counts = torch.randn(4, 3, 32), torch.tensor([3, 1, 2, 3])
+    assert trunk.follow(vectors, counts, ids, lengths) is None
+    trunk.known_keys = lambda *_: right
+    found = trunk.follow(vectors, counts, ids, lengths)
+    for row, (length, count) in enumerate(zip(lengths.tolist(), counts.tolist(), strict=True)):
+        embedded = torch.cat((own(tiny_model(kind)).get_input_embeddings()(ids[row, :length]), vectors[row, :count]))
+        expected = own(tiny_model(kind))(inputs_embeds=embedded[None]).last_hidden_state[0, length:]
+        torch.testing.assert_close(found[row, :count], expected, **close)

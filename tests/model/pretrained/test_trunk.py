@@ -85,6 +85,9 @@ def test_the_states_below_are_all_that_a_trunk_needs_to_go_on(make_trunk, option
         found.append({name: p.grad.clone() for name, p in trunk.named_parameters() if p.requires_grad})
     assert len(found[0]) > 3
     torch.testing.assert_close(*found)
+    whole, states = trunk(IDS, LENGTHS), trunk.below(IDS, LENGTHS)
+    trunk.known_states, trunk.embed = lambda ids, lengths: states, None
+    assert torch.equal(trunk(IDS, LENGTHS), whole)  # to the bit, the padding being the same
 
 
 @pytest.mark.parametrize("options", TUNINGS, ids=str)
