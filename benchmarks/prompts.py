@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.cache import MINILM, PIECES, C, Seconds, make_tasks, now, shown
+from benchmarks.cache import LONGEST, MINILM, PIECES, C, Padded, Seconds, make_tasks, now, shown
 from benchmarks.step import quieten
 from benchmarks.synth import ROWS, machine, make_loader, make_optimizer
 from mtl.data.batch import Batch, TaskRows
 from mtl.data.kinds import Classification
 from mtl.data.pretrained import locate
 from mtl.functional import pooling
+from mtl.model.base import Trunk
 from mtl.model.multitask import MultiTaskModel
 from mtl.model.pretrained.trunk import Pretrained
 from mtl.model.prompt.base import Learned
@@ -27,7 +28,6 @@ from mtl.model.prompt.prefix import Prefix
 from mtl.model.prompt.soft import Soft
 from mtl.prompts.none import NoPrompt
 
-LONGEST = 64
 KIND = Classification(tuple("abcde"[:C]))
 Step = Callable[[], float]
 """One step of training; its loss."""
@@ -50,7 +50,7 @@ def make_batch(tasks: int) -> Batch:
 class Ours:
     """A step of `mtl`'s own model on one batch: frozen trunk, a learned prompt and a head for each task."""
 
-    def __init__(self, trunk: Pretrained, prompt: Learned | None, batches: Sequence[Batch], bf16: bool = False) -> None:
+    def __init__(self, trunk: Trunk, prompt: Learned | None, batches: Sequence[Batch], bf16: bool = False) -> None:
         self.batches, self.bf16 = batches, bf16
         kinds = dict.fromkeys(batches[0].tasks, KIND)
         if prompt is not None:
@@ -79,7 +79,7 @@ def _place(prompt: Learned) -> str:
     return "states" if isinstance(prompt, Prefix) else "vectors"
 
 
-def _start(prompt: Learned, trunk: Pretrained) -> Tensor:
+def _start(prompt: Learned, trunk: Trunk) -> Tensor:
     """Normal values: the same for each task, ours and peft's."""
     generator = torch.Generator().manual_seed(1)
     if not isinstance(prompt, Prefix):
@@ -136,12 +136,6 @@ class Peft:
         return sum(losses) / len(losses)
 
 
-def padded(batch: Batch) -> Batch:
-    """The batch in a block of 64 columns."""
-    ids = F.pad(batch.ids, (0, LONGEST - batch.ids.shape[1]))
-    return Batch(ids, batch.lengths, batch.tasks)
-
-
 def make_arms(model: str, places: int, texts: int) -> Mapping[str, Step]:
     """Everything that is timed, by name."""
     trunk = Pretrained(0, False, model, False)
@@ -155,7 +149,7 @@ def make_arms(model: str, places: int, texts: int) -> Mapping[str, Step]:
         "prefix, one task": Ours(trunk, prefix(), [one]),
         "prefix, four tasks": Ours(trunk, prefix(), [mixed]),
         "prefix, one task, peft": Peft(model, trunk, prefix(), one),
-        "epoch padded to 64": Ours(trunk, None, [padded(batch) for batch in epoch]),
+        "epoch padded to 64": Ours(Padded(trunk), None, epoch),
         "epoch": Ours(trunk, None, epoch),
         "epoch, bf16": Ours(trunk, None, epoch, bf16=True),
     }

@@ -209,3 +209,12 @@ class Cached(Trunk):
     def last_layer(self) -> list[nn.Module]:
         """The trunk's."""
         return self.inner.last_layer()
+
+
+def looking_up(reader: Reader, places: Mapping[bytes, Place]) -> Trunk:
+    """The reader's trunk, which now looks up what it would read."""
+    trunk, known = reader.trunk, Known(places, reader, right=reader.what == "keys")
+    if reader.what in ("texts", "tokens"):
+        return Cached(trunk, known)
+    setattr(trunk, f"known_{reader.what}", known)
+    return trunk

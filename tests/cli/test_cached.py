@@ -111,6 +111,15 @@ def test_what_is_trained_from_cached_states_answers_as_what_is_not(mtl, folder, 
     assert said[0]["probability"] == pytest.approx(said[1]["probability"], rel=1e-5)
 
 
+@pytest.mark.parametrize("above", [lambda trunk, states, lengths: states, None])
+def test_a_model_whose_parts_are_not_the_whole_is_refused(mtl, tiny_model, monkeypatch, above):
+    monkeypatch.setattr(Pretrained, "above", above)
+    done = mtl("train", TEXTS, *trunk_of(tiny_model, "bert"), *FULL, "trunk.train_from=1", "trunk.cache=true")
+    assert done.code == 2
+    assert "trunk.cache should be false: " in done.err
+    assert "can't be begun at layer 1" in done.err
+
+
 def test_another_layer_is_another_file(train, folder, tiny_model):
     given = (*trunk_of(tiny_model, "bert"), TEXTS, *FULL, "trunk.cache=./kept", "steps=1", "eval_every=1")
     for layer in (0, 1, 1):
