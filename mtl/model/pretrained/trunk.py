@@ -19,6 +19,8 @@ Tuning = Literal["frozen", "full", "lora"]
 Pooling = Literal["mean", "first", "last", "max"]
 Known = Callable[[Tensor, Tensor], Tensor | None]
 """U x L ids and U lengths to what is known of these texts, U x L x something; `None` where one is missing."""
+PLACES = 4096
+"""Tokens, padding included, whose keys and values are looked up at once: tens of kilobytes each."""
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -172,17 +174,21 @@ class Pretrained(Trunk):
         return found.permute(2, 4, 0, 1, 3, 5).flatten(2).float()
 
     def follow(self, vectors: Tensor, counts: Tensor, ids: Tensor, lengths: Tensor) -> Tensor | None:
-        """U x P x D, from the keys and values of the texts, where they are known."""
-        found = None if self.known_keys is None else self.known_keys(ids, lengths)
-        shape = self.prefix_shape()
-        if found is None or shape is None:
+        """U x P x D, from the keys and values of the texts, where they are known; a part of the rows at a time."""
+        if self.known_keys is None:
             return None
+        shape, found = seam.prefix_shape(self.backbone), []
+        assert shape is not None
         layers, heads, width = shape
-        prefix = found.view(*found.shape[:2], layers, 2, heads, width).permute(2, 3, 0, 4, 1, 5)
-        positions = lengths[:, None] + torch.arange(vectors.shape[1], device=ids.device)
-        vectors = vectors.to(self.backbone.dtype)
-        pairs = [(keys, values) for keys, values in prefix]
-        return seam.follow(self.backbone, vectors, counts, pairs, lengths, positions).float()
+        for at in torch.arange(len(ids), device=ids.device).split(max(1, PLACES // ids.shape[1])):
+            keys = self.known_keys(ids[at], lengths[at])
+            if keys is None:
+                return None
+            prefix = list(keys.unflatten(2, (layers, 2, heads, width)).permute(2, 3, 0, 4, 1, 5))
+            positions = lengths[at, None] + torch.arange(vectors.shape[1], device=ids.device)
+            behind = vectors[at].to(self.backbone.dtype)
+            found.append(seam.follow(self.backbone, behind, counts[at], prefix, lengths[at], positions))
+        return torch.cat(found).float()
 
     def _run(
         self, embedded: Tensor, lengths: Tensor, positions: Tensor, prefix: seam.Prefix | None, begun: bool = False

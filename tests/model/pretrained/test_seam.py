@@ -210,15 +210,18 @@ def test_layers_that_share_their_weights_are_not_known():
 
 
 @pytest.mark.parametrize("kind", DECODERS)
-def test_vectors_behind_a_text_whose_keys_are_known_are_those_of_the_whole(tiny_model, kind):
+@pytest.mark.parametrize("at_once", [4096, 15])
+def test_vectors_behind_a_text_whose_keys_are_known_are_those_of_the_whole(tiny_model, kind, at_once, monkeypatch):
+    monkeypatch.setattr("mtl.model.pretrained.trunk.PLACES", at_once)
     trunk = trunk_of(tiny_model(kind), kind)
     ids, lengths = batch()
     keys = trunk.keys(ids, lengths)
     right = torch.stack([row.roll(7 - length, 0) for row, length in zip(keys, lengths.tolist(), strict=True)])
     right[torch.arange(7) < 7 - lengths[:, None]] = 9.0  # what stands before a text is not read
+    known = {tuple(text): block for text, block in zip(ids.tolist(), right, strict=True)}
     vectors, counts = torch.randn(4, 3, 32), torch.tensor([3, 1, 2, 3])
     assert trunk.follow(vectors, counts, ids, lengths) is None
-    trunk.known_keys = lambda *_: right
+    trunk.known_keys = lambda ids, lengths: torch.stack([known[tuple(text)] for text in ids.tolist()])
     found = trunk.follow(vectors, counts, ids, lengths)
     for row, (length, count) in enumerate(zip(lengths.tolist(), counts.tolist(), strict=True)):
         embedded = torch.cat((own(tiny_model(kind)).get_input_embeddings()(ids[row, :length]), vectors[row, :count]))
