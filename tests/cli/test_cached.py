@@ -150,9 +150,11 @@ def test_a_prompt_behind_texts_that_are_known_has_the_numbers_of_one_behind_text
     assert "running the trunk once over" in said
 
 
-def test_minilm_with_a_cache_has_the_numbers_of_minilm(train, minilm):
-    expected, _, _ = train(TEXTS, "trunk=minilm", "steps=4", "eval_every=4")
-    found, _, _ = train(TEXTS, "trunk=minilm", "steps=4", "eval_every=4", "trunk.cache=true")
+@pytest.mark.parametrize("tuned", [(), (*FULL, "trunk.train_from=4")], ids=["heads", "layers"])
+def test_minilm_with_a_cache_has_the_numbers_of_minilm(train, minilm, tuned):
+    given = (TEXTS, "trunk=minilm", "steps=4", "eval_every=4", *tuned)
+    expected, _, _ = train(*given)
+    found, _, _ = train(*given, "trunk.cache=true")
     assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 

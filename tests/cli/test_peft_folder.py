@@ -108,10 +108,11 @@ def test_a_decoder_that_answers_in_words_is_a_causal_language_model_there(tiny_m
     torch.testing.assert_close(found[there.bool()], expected[there.bool()], **close)
 
 
+@pytest.mark.parametrize("start", [None, 1])
 @pytest.mark.parametrize(("kind", "speaks"), [("gpt2", True), ("llama", False), ("qwen2", True), ("bert", False)])
-def test_adapters_load_in_one_folder_for_all_tasks(tiny_model, tmp_path, kind, speaks):
-    folder = tiny_model(kind)
-    model, tasks, config = trained(folder, kind in DECODERS, tuning="lora", lora_rank=2, language_model=speaks)
+def test_adapters_load_in_one_folder_for_all_tasks(tiny_model, tmp_path, kind, speaks, start):
+    folder, options = tiny_model(kind), {"tuning": "lora", "lora_rank": 2, "train_from": start}
+    model, tasks, config = trained(folder, kind in DECODERS, language_model=speaks, **options)
     assert peft_folder.write(tmp_path, model, tasks, config) == [tmp_path]
     bare = own(folder, "AutoModelForCausalLM" if speaks else "AutoModel")
     asked = batch("mood", (3, 7, 1, 5))
@@ -126,6 +127,8 @@ def test_adapters_load_in_one_folder_for_all_tasks(tiny_model, tmp_path, kind, s
     expected = (model.trunk.answer(states) if speaks else states)[there.bool()]
     torch.testing.assert_close(after, expected, **close)
     assert (before - after).abs().max() > 0.01
+    adapters = load_file(tmp_path / "adapter_model.safetensors").keys()
+    assert any(".0." in name for name in adapters) == (start is None)
     assert {f"{name}.weight" for name in tasks} < load_file(tmp_path / "heads.safetensors").keys()
 
 
