@@ -112,8 +112,9 @@ class Padded(Trunk):
 def make_decoder(folder: Path, width: int, layers: int) -> Path:
     """A Llama with random weights and heads of 64 numbers."""
     import transformers
+    from transformers.utils import logging
 
-    transformers.utils.logging.disable_progress_bar()
+    logging.disable_progress_bar()
     fields = {"hidden_size": width, "num_hidden_layers": layers, "intermediate_size": 8 * width // 3}
     heads = max(1, width // 64)
     config = transformers.AutoConfig.for_model(
