@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mtl.training.context_switch import Job
 
 EPILOG = """examples:
+  mtl train 'task=[en_topic,en_author]' trunk=smollm2 head=cloze head.bias=true optimizer.lr=0 steps=1    # zero-shot
   mtl train 'task=[./reviews.yaml,./topics.yaml]' trunk=hf_decoder trunk.name=FOLDER trunk.tuning=lora head=cloze
   mtl context-switch 4f1c                             # the first letters of the run's id, or its name
   mtl context-switch 4f1c --turns 1,2,4,8 --rows 200 --output page.html
@@ -32,8 +33,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "context-switch",
         help="how a decoder answers each task after turns of another one in its context",
         description="Scores each task of a run (trunk=hf_decoder head=cloze) after turns of each task, its own too: "
-        "performance change, zero-shot, confidence and loss sensitivity (Gupta et al. 2024), and format failures. The "
-        "table is printed; a page with heat maps is written here and attached to the run.",
+        "performance change, zero-shot, confidence and loss sensitivity (Gupta et al. 2024), the cost of the switch "
+        "against turns of the task's own, and format failures. The table is printed; a page with heat maps is written "
+        "here and attached to the run.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[parents.store()],

@@ -51,6 +51,21 @@ def sensitivities(before: Tensor, after: Tensor, first: Tensor, final: Tensor, t
     )
 
 
+def switch_cost(own: Tensor, other: Tensor, true: Tensor) -> Tensor:
+    """R numbers in nats: log P(r* | u, h_L of the same task) - log P(r* | u, h_L of another one).
+
+    Ours, after the switch cost of experiments with people, which is measured against a repetition of the task: what the
+    true label loses because the turns before it are another task's, where the loss sensitivity also has what any
+    turns change. Positive: the switch takes away.
+
+    Args:
+        own: R x C log P(r | u, h_L) of each label, after turns of the same task.
+        other: the same after as many of another one.
+        true: R labels r*.
+    """
+    return (own - other).gather(1, true[:, None])[:, 0]
+
+
 def strays(logits: Tensor, beginnings: Tensor) -> Tensor:
     """Format failures under label scoring (ours): R bools, whether the most probable next token begins no label word.
 

@@ -11,7 +11,7 @@ from mtl.data.batch import Batch, TaskRows
 from mtl.data.encoder import Encoder
 from mtl.data.inputs import Inputs
 from mtl.data.task import LabelledRows
-from mtl.functional.context_switch import performance_change, sensitivities, strays
+from mtl.functional.context_switch import performance_change, sensitivities, strays, switch_cost
 from mtl.functional.switch_cost import Estimate, estimate
 from mtl.model.cloze.cloze import ClozeHead
 from mtl.model.multitask import MultiTaskModel
@@ -52,6 +52,7 @@ class Line:
         change: 100 (M_L - M_0) / M_0.
         zero_shot, confidence, loss: the sensitivities, in nats, with bootstrap intervals over the rows.
         failures: share of rows whose most probable next token begins no label word.
+        switch: the cost of the switch, against as many turns of the task itself; `None` where it isn't switched.
     """
 
     history: str
@@ -65,6 +66,7 @@ class Line:
     confidence: Estimate
     loss: Estimate
     failures: float
+    switch: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -120,17 +122,13 @@ def measure(
     check_room(targets, histories, taken, most, encoder.limit)
     jobs: list[Job] = [("", task, 0) for task in tasks]
     jobs += [(history, task, turns) for history in tasks for task in tasks for turns in sorted(set(asked.turns))]
-    alone: dict[str, Scored] = {}
-    lines: list[Line] = []
+    found: dict[Job, Scored] = {}
     for history, name, turns in watch(jobs):
         inputs = targets[name]
         if turns:
             inputs = after(inputs, histories[history].ids(turns)[: len(chosen[name])], encoder)
-        scored = score(model, name, inputs)
-        alone.setdefault(name, scored)
-        true = torch.tensor([int(tasks[name].targets[row]) for row in chosen[name]])
-        lines.append(_line(history, tasks[name], turns, alone[name], scored, true))
-    return lines
+        found[history, name, turns] = score(model, name, inputs)
+    return [_line(job, tasks[job[1]], chosen[job[1]], found) for job in jobs]
 
 
 @torch.no_grad()
@@ -164,22 +162,26 @@ def _head(model: MultiTaskModel, name: str) -> ClozeHead:
     return head
 
 
-def _line(history: str, rows: LabelledRows, turns: int, alone: Scored, scored: Scored, true: Tensor) -> Line:
-    task = rows.task
+def _line(job: Job, rows: LabelledRows, chosen: np.ndarray, found: Mapping[Job, Scored]) -> Line:
+    history, name, turns = job
+    alone, scored = found["", name, 0], found[job]
+    true = torch.tensor([int(rows.targets[row]) for row in chosen])
 
     def performance(one: Scored) -> float:
-        return float(task.kind.metrics()[task.metric](one.scores, true))
+        return float(rows.task.kind.metrics()[rows.task.metric](one.scores, true))
 
     first, final = alone.scores.argmax(1), scored.scores.argmax(1)
-    found = sensitivities(alone.said, scored.said, first, final, true)
+    changes = sensitivities(alone.said, scored.said, first, final, true)
+    switched = turns > 0 and history != name
     return Line(
         history,
-        task.name,
+        name,
         turns,
         len(true),
-        task.metric,
+        rows.task.metric,
         performance(scored),
         performance_change(performance(scored), performance(alone)),
-        *(estimate(part.tolist()) for part in found),
+        *(estimate(part.tolist()) for part in changes),
         failures=float(scored.strays.float().mean()),
+        switch=estimate(switch_cost(found[name, name, turns].said, scored.said, true).tolist()) if switched else None,
     )

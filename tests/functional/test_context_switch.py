@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mtl.functional.context_switch import performance_change, sensitivities, strays
+from mtl.functional.context_switch import performance_change, sensitivities, strays, switch_cost
 
 
 def test_performance_changes_by_percent_of_what_it_was():
@@ -30,6 +30,14 @@ def test_a_history_that_changes_nothing_has_no_sensitivity():
     assert [part.tolist() for part in sensitivities(said, said, answer, answer, torch.zeros(5).long())] == [
         [0.0] * 5
     ] * 3
+
+
+def test_a_switch_costs_what_the_true_label_loses_against_turns_of_its_own_task():
+    own = torch.tensor([[0.2, 0.5], [0.1, 0.3]]).log()
+    other = torch.tensor([[0.1, 0.6], [0.4, 0.15]]).log()
+    found = switch_cost(own, other, torch.tensor([0, 1]))
+    assert found.tolist() == pytest.approx([math.log(2), math.log(2)])
+    assert switch_cost(own, own, torch.tensor([0, 1])).tolist() == [0, 0]
 
 
 def test_a_row_strays_where_the_next_token_begins_no_word():

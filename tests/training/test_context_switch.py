@@ -115,11 +115,13 @@ def test_lines_are_the_definitions_over_rows_scored_one_by_one(tiny_model, specs
     made = Everything(tiny_model("gpt2"), specs)
     rows, head = made.rows["mood"], made.model.heads["mood"]
     chosen = random_of(0, "rows", "mood").permutation(rows.rows["test"])
-    alone, later = [], []
-    for row, history in zip(chosen, made.histories("kind", 2, len(chosen)).ids(2), strict=True):
+    alone, later, own = [], [], []
+    both = (made.histories(name, 2, len(chosen)).ids(2) for name in ("kind", "mood"))
+    for row, history, same in zip(chosen, *both, strict=True):
         inputs = told(rows, np.array([row]), made.prompt, made.encoder, 30)
         alone.append(score(made.model, "mood", inputs).said[0])
         later.append(score(made.model, "mood", after(inputs, [history], made.encoder)).said[0])
+        own.append(score(made.model, "mood", after(inputs, [same], made.encoder)).said[0])
     with torch.no_grad():  # calibration and bias, such that the answers hang in the balance
         head.prior.copy_(torch.tensor([0.3, -0.2]))
         head.bias.copy_(head.prior - torch.stack([*alone, *later]).median(0).values)
@@ -140,6 +142,9 @@ def test_lines_are_the_definitions_over_rows_scored_one_by_one(tiny_model, specs
     for name, (before, then) in named.items():
         differences = [float(alone[n][before[n]] - later[n][then[n]]) for n in range(6)]
         assert getattr(line, name).mean == pytest.approx(sum(differences) / 6, abs=1e-4)
+    costs = [float(own[n][true[n]] - later[n][true[n]]) for n in range(6)]
+    assert line.switch.mean == pytest.approx(sum(costs) / 6, abs=1e-4)
+    assert all((one.switch is None) == (one.history in ("", one.task)) for one in lines)
 
 
 def test_a_history_is_training_rows_each_once_and_a_shorter_one_is_its_beginning(tiny_model, specs):

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from mtl.training.context_switch import Line
 
 DASH = "–"
+UNKNOWN = (math.nan,) * 3
 SENSITIVITIES = ("zero_shot", "confidence", "loss")
-HEADERS = ("rows", "score (%)", "change (%)", "τ zero-shot", "confidence", "loss", "format failures (%)")
+HEADERS = (
+    *("rows", "score (%)", "change (%)", "τ zero-shot", "confidence", "loss", "switch cost", "format failures (%)"),
+)
 CAPTION = (
     "each task after turns of a history, the same rows everywhere; change: 100 (M_L - M_0) / M_0; sensitivities in "
-    "nats [95 % bootstrap interval over rows], positive: the history takes away (Gupta et al. 2024); format failures "
-    "(ours): the most probable next token begins no label word"
+    "nats [95 % bootstrap interval over rows], positive: the history takes away (Gupta et al. 2024); switch cost "
+    "(ours): what the true label has less, in nats, than after as many turns of its own task; format failures (ours): "
+    "the most probable next token begins no label word"
 )
 
 
@@ -41,6 +45,7 @@ def _cells(line: "Line") -> Iterable[Shown]:
     yield Shown(DASH if not line.turns or math.isnan(line.change) else f"{line.change:+.2f}")
     for name in SENSITIVITIES:
         yield _estimate(getattr(line, name)) if line.turns else Shown(DASH)
+    yield Shown(DASH) if line.switch is None else _estimate(line.switch)
     yield Shown(f"{100 * line.failures:.1f}")
 
 
@@ -52,10 +57,11 @@ def to_csv(lines: "Sequence[Line]") -> str:
     """One line a history and task; what isn't known is empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    parts = [f"{name}{end}" for name in SENSITIVITIES for end in ("", "_low", "_high")]
+    parts = [f"{name}{end}" for name in (*SENSITIVITIES, "switch") for end in ("", "_low", "_high")]
     writer.writerow(["history", "task", "turns", "rows", "metric", "score", "change", *parts, "format_failures"])
     for line in lines:
-        numbers = [line.change, *(value for name in SENSITIVITIES for value in getattr(line, name)[:3]), line.failures]
+        estimates = [*(getattr(line, name)[:3] for name in SENSITIVITIES), line.switch[:3] if line.switch else UNKNOWN]
+        numbers = [line.change, *(value for of in estimates for value in of), line.failures]
         known = ["" if math.isnan(value) else value for value in numbers]
         writer.writerow([line.history, line.task, line.turns, line.rows, line.metric, line.score, *known])
     return out.getvalue()

@@ -1,5 +1,6 @@
 """One self-contained page of HTML about what turns of one task do to another."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,7 @@ def _maps(lines: "Sequence[Line]", turns: int) -> str:
         "zero-shot sensitivity": (lambda line: line.zero_shot.mean, HARM),
         "confidence sensitivity": (lambda line: line.confidence.mean, HARM),
         "loss sensitivity": (lambda line: line.loss.mean, HARM),
+        "switch cost": (lambda line: line.switch.mean if line.switch else math.nan, HARM),
         "format failures (%)": (lambda line: 100 * line.failures, HARM),
     }
     found = {}
