@@ -56,7 +56,8 @@ def switch_cost(own: Tensor, other: Tensor, true: Tensor) -> Tensor:
 
     Ours, after the switch cost of experiments with people, which is measured against a repetition of the task: what the
     true label loses because the turns before it are another task's, where the loss sensitivity also has what any
-    turns change. Positive: the switch takes away.
+    turns change. Positive: the switch takes away. With logarithms that are normalised over the labels it is the part of
+    the cost that is which label is said; the rest is whether one is said at all.
 
     Args:
         own: R x C log P(r | u, h_L) of each label, after turns of the same task.

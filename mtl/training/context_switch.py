@@ -53,6 +53,7 @@ class Line:
         zero_shot, confidence, loss: the sensitivities, in nats, with bootstrap intervals over the rows.
         failures: share of rows whose most probable next token begins no label word.
         switch: the cost of the switch, against as many turns of the task itself; `None` where it isn't switched.
+        choice: the part of it that is which label is said, and not whether one is.
     """
 
     history: str
@@ -67,6 +68,7 @@ class Line:
     loss: Estimate
     failures: float
     switch: Estimate | None
+    choice: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,11 @@ def _line(job: Job, rows: LabelledRows, chosen: np.ndarray, found: Mapping[Job, 
 
     first, final = alone.scores.argmax(1), scored.scores.argmax(1)
     changes = sensitivities(alone.said, scored.said, first, final, true)
-    switched = turns > 0 and history != name
+    own = found[name, name, turns].said if turns > 0 and history != name else None
+
+    def cost(of: Callable[[Tensor], Tensor]) -> Estimate | None:
+        return None if own is None else estimate(switch_cost(of(own), of(scored.said), true).tolist())
+
     return Line(
         history,
         name,
@@ -183,5 +189,6 @@ def _line(job: Job, rows: LabelledRows, chosen: np.ndarray, found: Mapping[Job, 
         performance_change(performance(scored), performance(alone)),
         *(estimate(part.tolist()) for part in changes),
         failures=float(scored.strays.float().mean()),
-        switch=estimate(switch_cost(found[name, name, turns].said, scored.said, true).tolist()) if switched else None,
+        switch=cost(lambda said: said),
+        choice=cost(lambda said: said.log_softmax(1)),
     )

@@ -144,7 +144,9 @@ def test_lines_are_the_definitions_over_rows_scored_one_by_one(tiny_model, specs
         assert getattr(line, name).mean == pytest.approx(sum(differences) / 6, abs=1e-4)
     costs = [float(own[n][true[n]] - later[n][true[n]]) for n in range(6)]
     assert line.switch.mean == pytest.approx(sum(costs) / 6, abs=1e-4)
-    assert all((one.switch is None) == (one.history in ("", one.task)) for one in lines)
+    among = [float((own[n] - later[n] + later[n].logsumexp(0) - own[n].logsumexp(0))[true[n]]) for n in range(6)]
+    assert line.choice.mean == pytest.approx(sum(among) / 6, abs=1e-4)
+    assert all((one.switch is None) == (one.choice is None) == (one.history in ("", one.task)) for one in lines)
 
 
 def test_a_history_is_training_rows_each_once_and_a_shorter_one_is_its_beginning(tiny_model, specs):

@@ -15,15 +15,18 @@ if TYPE_CHECKING:
 
 DASH = "–"
 UNKNOWN = (math.nan,) * 3
+COSTS = ("switch", "choice")
 SENSITIVITIES = ("zero_shot", "confidence", "loss")
 HEADERS = (
-    *("rows", "score (%)", "change (%)", "τ zero-shot", "confidence", "loss", "switch cost", "format failures (%)"),
+    *("rows", "score (%)", "change (%)", "τ zero-shot", "confidence", "loss"),
+    *("switch cost", "of it which label", "format failures (%)"),
 )
 CAPTION = (
     "each task after turns of a history, the same rows everywhere; change: 100 (M_L - M_0) / M_0; sensitivities in "
     "nats [95 % bootstrap interval over rows], positive: the history takes away (Gupta et al. 2024); switch cost "
-    "(ours): what the true label has less, in nats, than after as many turns of its own task; format failures (ours): "
-    "the most probable next token begins no label word"
+    "(ours): what the true label has less, in nats, than after as many turns of its own task, and the part of it that "
+    "is which label is said, not whether one is; format failures (ours): the most probable next token begins no label "
+    "word"
 )
 
 
@@ -45,7 +48,8 @@ def _cells(line: "Line") -> Iterable[Shown]:
     yield Shown(DASH if not line.turns or math.isnan(line.change) else f"{line.change:+.2f}")
     for name in SENSITIVITIES:
         yield _estimate(getattr(line, name)) if line.turns else Shown(DASH)
-    yield Shown(DASH) if line.switch is None else _estimate(line.switch)
+    for cost in (line.switch, line.choice):
+        yield Shown(DASH) if cost is None else _estimate(cost)
     yield Shown(f"{100 * line.failures:.1f}")
 
 
@@ -57,10 +61,10 @@ def to_csv(lines: "Sequence[Line]") -> str:
     """One line a history and task; what isn't known is empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    parts = [f"{name}{end}" for name in (*SENSITIVITIES, "switch") for end in ("", "_low", "_high")]
+    parts = [f"{name}{end}" for name in (*SENSITIVITIES, *COSTS) for end in ("", "_low", "_high")]
     writer.writerow(["history", "task", "turns", "rows", "metric", "score", "change", *parts, "format_failures"])
     for line in lines:
-        estimates = [*(getattr(line, name)[:3] for name in SENSITIVITIES), line.switch[:3] if line.switch else UNKNOWN]
+        estimates = [(getattr(line, name) or UNKNOWN)[:3] for name in (*SENSITIVITIES, *COSTS)]
         numbers = [line.change, *(value for of in estimates for value in of), line.failures]
         known = ["" if math.isnan(value) else value for value in numbers]
         writer.writerow([line.history, line.task, line.turns, line.rows, line.metric, line.score, *known])

@@ -63,19 +63,25 @@ def _maps(lines: "Sequence[Line]", turns: int) -> str:
             raise
         raise MtlError("the page needs matplotlib: pip install 'mtl[figures]'") from None
     tasks = [line.task for line in lines if not line.turns]
-    shown = {
+    known = {
         "change of the score (%)": (lambda line: line.change, HELP),
         "zero-shot sensitivity": (lambda line: line.zero_shot.mean, HARM),
         "confidence sensitivity": (lambda line: line.confidence.mean, HARM),
         "loss sensitivity": (lambda line: line.loss.mean, HARM),
+    }
+    ours = {
         "switch cost": (lambda line: line.switch.mean if line.switch else math.nan, HARM),
+        "of it which label": (lambda line: line.choice.mean if line.choice else math.nan, HARM),
         "format failures (%)": (lambda line: 100 * line.failures, HARM),
     }
-    found = {}
-    for title, (value, colours) in shown.items():
-        matrix = np.full((len(tasks), len(tasks)), np.nan)
-        for line in lines:
-            if line.turns == turns:
-                matrix[tasks.index(line.history), tasks.index(line.task)] = value(line)
-        found[title] = (matrix, colours)
-    return matrices(tasks, found, "scored", "history")
+    drawn = []
+    for shown in (known, ours):
+        found = {}
+        for title, (value, colours) in shown.items():
+            matrix = np.full((len(tasks), len(tasks)), np.nan)
+            for line in lines:
+                if line.turns == turns:
+                    matrix[tasks.index(line.history), tasks.index(line.task)] = value(line)
+            found[title] = (matrix, colours)
+        drawn.append(matrices(tasks, found, "scored", "history"))
+    return "".join(drawn)
