@@ -49,11 +49,14 @@ class Line:
         rows: of the task.
         metric: its primary one.
         score: M_L.
+        uncalibrated: the same for the labels whose words are the most probable, without what the head adds: its
+            calibration belongs to rows that stand alone.
         change: 100 (M_L - M_0) / M_0.
         zero_shot, confidence, loss: the sensitivities, in nats, with bootstrap intervals over the rows.
         failures: share of rows whose most probable next token begins no label word.
         switch: the cost of the switch, against as many turns of the task itself; `None` where it isn't switched.
         choice: the part of it that is which label is said, and not whether one is.
+        repeats: share of rows whose most probable label is that of the last turn, where this is of the same task.
     """
 
     history: str
@@ -62,6 +65,7 @@ class Line:
     rows: int
     metric: str
     score: float
+    uncalibrated: float
     change: float
     zero_shot: Estimate
     confidence: Estimate
@@ -69,6 +73,7 @@ class Line:
     failures: float
     switch: Estimate | None
     choice: Estimate | None
+    repeats: float | None
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,8 @@ def measure(
         if turns:
             inputs = after(inputs, histories[history].ids(turns)[: len(chosen[name])], encoder)
         found[history, name, turns] = score(model, name, inputs)
-    return [_line(job, tasks[job[1]], chosen[job[1]], found) for job in jobs]
+    last = {(own, own, turns): histories[own].answered_last(turns) for own in tasks for turns in asked.turns}
+    return [_line(job, tasks[job[1]], chosen[job[1]], found, last.get(job)) for job in jobs]
 
 
 @torch.no_grad()
@@ -164,13 +170,15 @@ def _head(model: MultiTaskModel, name: str) -> ClozeHead:
     return head
 
 
-def _line(job: Job, rows: LabelledRows, chosen: np.ndarray, found: Mapping[Job, Scored]) -> Line:
+def _line(
+    job: Job, rows: LabelledRows, chosen: np.ndarray, found: Mapping[Job, Scored], last: Sequence[int] | None
+) -> Line:
     history, name, turns = job
     alone, scored = found["", name, 0], found[job]
     true = torch.tensor([int(rows.targets[row]) for row in chosen])
 
-    def performance(one: Scored) -> float:
-        return float(rows.task.kind.metrics()[rows.task.metric](one.scores, true))
+    def performance(scores: Tensor) -> float:
+        return float(rows.task.kind.metrics()[rows.task.metric](scores, true))
 
     first, final = alone.scores.argmax(1), scored.scores.argmax(1)
     changes = sensitivities(alone.said, scored.said, first, final, true)
@@ -185,10 +193,16 @@ def _line(job: Job, rows: LabelledRows, chosen: np.ndarray, found: Mapping[Job, 
         turns,
         len(true),
         rows.task.metric,
-        performance(scored),
-        performance_change(performance(scored), performance(alone)),
+        performance(scored.scores),
+        performance(scored.said),
+        performance_change(performance(scored.scores), performance(alone.scores)),
         *(estimate(part.tolist()) for part in changes),
         failures=float(scored.strays.float().mean()),
         switch=cost(lambda said: said),
         choice=cost(lambda said: said.log_softmax(1)),
+        repeats=None if last is None else _share_equal(scored.said.argmax(1), last),
     )
+
+
+def _share_equal(answers: Tensor, labels: Sequence[int]) -> float:
+    return float((answers == torch.tensor(labels)[: len(answers)]).float().mean())

@@ -69,6 +69,7 @@ class Histories:
         inputs = told(rows, distinct, prompt, encoder, max_length)
         end = encoder.encode_prompt(BREAK)
         first, last = len(encoder.start), len(encoder.end)
+        self._labels = rows.targets
         self._turns = []
         for row, (begin, stop) in zip(distinct, zip(inputs.starts, inputs.starts[1:], strict=False), strict=True):
             target = rows.targets[row]
@@ -80,6 +81,10 @@ class Histories:
     def ids(self, turns: int) -> list[np.ndarray]:
         """R histories of this many turns."""
         return [np.concatenate([self._turns[place] for place in row[:turns]]) for row in self._places]
+
+    def answered_last(self, turns: int) -> list[int]:
+        """R labels, of the last turn of the histories of this many turns."""
+        return [int(self._labels[row]) for row in self.rows[:, turns - 1]]
 
 
 def after(inputs: Inputs, histories: Sequence[np.ndarray], encoder: Encoder) -> Inputs:

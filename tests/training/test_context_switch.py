@@ -137,6 +137,8 @@ def test_lines_are_the_definitions_over_rows_scored_one_by_one(tiny_model, specs
     (line,) = [line for line in lines if (line.history, line.task, line.turns) == ("kind", "mood", 2)]
     hits = [sum(a == t for a, t in zip(some, true, strict=True)) / 6 for some in answers]
     assert line.score == pytest.approx(hits[1])
+    plain = [int(said.argmax()) == label for said, label in zip(later, true, strict=True)]
+    assert line.uncalibrated == pytest.approx(sum(plain) / 6)
     assert line.change == pytest.approx(100 * (hits[1] - hits[0]) / hits[0], nan_ok=True)
     named = {"zero_shot": (answers[0], answers[0]), "confidence": answers, "loss": (true, true)}
     for name, (before, then) in named.items():
@@ -146,6 +148,11 @@ def test_lines_are_the_definitions_over_rows_scored_one_by_one(tiny_model, specs
     assert line.switch.mean == pytest.approx(sum(costs) / 6, abs=1e-4)
     among = [float((own[n] - later[n] + later[n].logsumexp(0) - own[n].logsumexp(0))[true[n]]) for n in range(6)]
     assert line.choice.mean == pytest.approx(sum(among) / 6, abs=1e-4)
+    (line,) = [line for line in lines if (line.history, line.task, line.turns) == ("mood", "mood", 2)]
+    turns = made.histories("mood", 2, len(chosen)).rows[:, 1]
+    copied = [int(said.argmax()) == int(rows.targets[turn]) for said, turn in zip(own, turns, strict=True)]
+    assert line.repeats == pytest.approx(sum(copied) / 6)
+    assert all((one.repeats is None) == (one.history != one.task) for one in lines)
     assert all((one.switch is None) == (one.choice is None) == (one.history in ("", one.task)) for one in lines)
 
 
