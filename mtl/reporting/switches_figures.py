@@ -154,5 +154,7 @@ def short(value: float) -> str:
     """Two or three significant digits, with a proper minus."""
     if value == 0:
         return "0"
-    text = f"{value:.2f}" if 0.1 <= abs(value) < 100 else f"{value:.3f}" if 0.01 <= abs(value) < 0.1 else f"{value:.1e}"
+    if 0.01 <= (size := abs(value)) < 999.5:
+        return f"{value:.{0 if size >= 100 else 2 if size >= 0.1 else 3}f}".replace("-", "−")
+    text = f"{value:.1e}"
     return text.replace("e-0", "e-").replace("e+0", "e").replace("-", "−")

@@ -89,7 +89,16 @@ def test_a_matrix_is_empty_where_nothing_was_measured():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (-0.5, "−0.50"), (0.0123, "0.012"), (-2.5e-5, "−2.5e−5"), (1234, "1.2e3")]
+    ("value", "text"),
+    [
+        (0, "0"),
+        (-0.5, "−0.50"),
+        (0.0123, "0.012"),
+        (-2.5e-5, "−2.5e−5"),
+        (100, "100"),
+        (999.6, "1.0e3"),
+        (1234, "1.2e3"),
+    ],
 )
 def test_numbers_are_short(value, text):
     assert short(value) == text
