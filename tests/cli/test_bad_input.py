@@ -19,7 +19,7 @@ WRONG = {
     ),
     "a field of another trunk": (
         ["trunk=transformer", "trunk.cache=true"],
-        ["trunk.cache: trunk=transformer has no field cache; trunk=hf_decoder, hf_encoder or minilm has"],
+        ["trunk.cache: trunk=transformer has no field cache; trunk=hf_decoder, hf_encoder, minilm or smollm2 has"],
     ),
     "a field of another option, below": (
         ["switching=proportional", "switching.rate.temperature=2"],
