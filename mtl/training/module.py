@@ -6,7 +6,6 @@ from typing import Any, get_args
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
 from mtl.data.batch import Batch
@@ -26,6 +25,7 @@ from mtl.training.passes import Loss
 from mtl.training.processes import num_processes, of_the_first
 from mtl.training.soundness import OnNan, exact, sound, usable
 from mtl.training.steplog import StepLog
+from mtl.training.trainer_checks import check_per_task, check_trainer
 
 MakeOptimizer = Callable[[Iterable[Any]], torch.optim.Optimizer]
 
@@ -252,41 +252,8 @@ class MultiTaskModule(pl.LightningModule):
         self._kept.load(checkpoint, self.global_rank)
 
     def on_fit_start(self) -> None:
-        """Stop before the first step where the trainer's settings would change what a weighting means.
-
-        Lightning accumulates whole steps: each micro-batch would get weights from its own losses or Gramian, and a
-        weighting's memory would move on at each. In 16-mixed, gradients that are taken here come before the scale of
-        the loss, so that small ones vanish.
-        """
-        if self.trainer.accumulate_grad_batches != 1:
-            raise MtlError(
-                "accumulate_grad_batches should be 1: it finds weights for each micro-batch, not for the whole step; "
-                f"`accumulate` does. Found {self.trainer.accumulate_grad_batches}"
-            )
-        taken = self.weighting.needs_gramian or self.accumulate > 1 or self.trainer.world_size > 1
-        if taken and self.trainer.precision == "16-mixed":
-            raise MtlError(
-                f"precision=16-mixed loses small gradients, which {self.weighting.name}, accumulate above 1 or several "
-                "processes take before the loss is scaled; take bf16-mixed"
-            )
-        if self.trainer.world_size > 1:
-            self._check_processes()
-
-    def _check_processes(self) -> None:
-        if not isinstance(self.trainer.strategy, DDPStrategy):
-            raise MtlError(
-                f"strategy should be DDP for several processes. Found {type(self.trainer.strategy).__name__}"
-            )
-        if self.weighting.needs_jacobian and self.gradients == "features":
-            raise MtlError(f"{self.weighting.name} needs gradients=shared for several processes: each has its own rows")
-
-    def _check_per_task(self) -> None:
-        """Moments of tasks take gradients that Lightning has not touched."""
-        if self.trainer.gradient_clip_val:
-            found = self.trainer.gradient_clip_val
-            raise MtlError(f"gradient_clip_val should be null: it does not reach optimizer=adatask. Found {found}")
-        if self.trainer.precision == "16-mixed":
-            raise MtlError("optimizer=adatask needs gradients without a scale, not precision=16-mixed; take bf16-mixed")
+        """Stop before the first step where the trainer's settings would change what a weighting means."""
+        check_trainer(self.trainer, self.weighting, self.gradients, self.accumulate)
 
     def on_train_start(self) -> None:
         """Go on with the random numbers that the checkpoint's next step would have had; each process with its rows."""
@@ -294,5 +261,5 @@ class MultiTaskModule(pl.LightningModule):
         if isinstance(loader, StepLoader):
             loader.rank, loader.world = self.trainer.global_rank, self.trainer.world_size
         if self._per_task is not None:
-            self._check_per_task()
+            check_per_task(self.trainer)
         self._kept.go_on()
