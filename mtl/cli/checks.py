@@ -46,8 +46,9 @@ def check(config: Config) -> None:
         value = reduce(lambda node, part: node[part], field.split("."), config)
         if value is None and (field in NULLABLE or (field == "steps" and budget.unit != "steps")):
             continue
-        if not isinstance(value, int) or value < least:
-            raise MtlError(f"{field} should be a whole number of at least {least}. Found {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            null = "null or " if field in NULLABLE else ""
+            raise MtlError(f"{field} should be {null}a whole number of at least {least}. Found {value!r}")
     if config["selection"] not in ("last", "best"):
         raise MtlError(f"selection should be last or best. Found '{config['selection']}'")
     model = config["tracking"]["model"]

@@ -55,12 +55,16 @@ def _is_group(key: str) -> bool:
 
 def _stage(word: str, group: str, folder: Path) -> str:
     """Lay one file into the folder; its option's name."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
     path = Path(word.strip().strip("'\"")).expanduser().resolve()
     if not path.is_file():
         raise MtlError(f"{group}: there is no file {word.strip()}; options of {group}: {', '.join(options(group))}")
     name = path.stem
-    if not re.fullmatch(r"[\w-]+", name):
-        raise MtlError(f"{group}: the name of {path.name} should be of letters, digits, _ and -")
+    if not re.fullmatch(r"[\w-]+", name, re.ASCII):
+        raise MtlError(f"{group}: the name of {path.name} should be of letters from a to z, digits, _ and -")
+    if not isinstance(OverridesParser.create().parse_override(f"{group}={name}").value(), str):
+        raise MtlError(f"{group}: the name of {path.name} is read as a value, not as a name; rename the file")
     if name in options(group):
         raise MtlError(f"{group}: {path.name} has the name of an option that mtl brings; rename the file")
     text = path.read_text(encoding="utf-8")

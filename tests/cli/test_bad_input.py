@@ -165,6 +165,11 @@ WRONG = {
     ),
     "single of a task not in the run": ([TASKS, "switching=single", "switching.task=x"], ["reviews, names", "'x'"]),
     "steps that are no number": ([TASKS, "steps=many"], ["steps", "'many'"]),
+    "steps that are true": ([TASKS, "steps=true"], ["steps should be a whole number of at least 1. Found True"]),
+    "a look at gradients now and then": (
+        [TASKS, "tracking.gradients_every=often"],
+        ["tracking.gradients_every should be null or a whole number of at least 0. Found 'often'"],
+    ),
     "no step at all": ([TASKS, "steps=0"], ["steps", "0"]),
     "an unknown selection": ([TASKS, "selection=test"], ["selection", "last or best", "'test'"]),
     "a learning rate below zero": ([TASKS, "optimizer.lr=-1"], ["optimizer", "-1"]),
@@ -220,6 +225,21 @@ def test_two_files_of_one_name_are_refused(mtl, folder):
     done = mtl("train", "task=[./reviews.yaml,other/reviews.yaml]")
     assert done.code == 2
     assert "reviews.yaml" in done.err
+
+
+@pytest.mark.parametrize("name", ["1", "2e3", "null", "True", "nan"])
+def test_a_file_whose_name_is_a_value_is_refused(mtl, folder, name):
+    (folder / "reviews.yaml").rename(folder / f"{name}.yaml")
+    done = mtl("train", f"task=[./{name}.yaml]")
+    assert done.code == 2
+    assert done.err == f"mtl: task: the name of {name}.yaml is read as a value, not as a name; rename the file\n"
+
+
+def test_a_file_whose_name_hydra_cannot_read_is_refused(mtl, folder):
+    (folder / "reviews.yaml").rename(folder / "评论.yaml")
+    done = mtl("train", "task=[./评论.yaml]")
+    assert done.code == 2
+    assert done.err == "mtl: task: the name of 评论.yaml should be of letters from a to z, digits, _ and -\n"
 
 
 def test_a_broken_row_stops_with_file_and_line_or_is_skipped_and_counted(mtl, folder):

@@ -148,7 +148,7 @@ def test_figures_are_drawn_where_there_is_data_and_explained_where_not(grid):
     said = found["figures"]
     assert "Mean ranks (1 is best, to the right) of 4 configurations (prompt × weighting)" in said
     assert "Left out" in said
-    assert "How the tasks' gradients point : conflict needs two tasks" in said
+    assert "How the tasks' gradients point : conflict needs steps of two tasks" in said
     assert "Task weights over the steps : no run recorded train/news/weight" in said
 
 

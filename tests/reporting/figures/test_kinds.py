@@ -238,7 +238,7 @@ def test_parallel_has_a_line_for_each_configuration_at_its_scores(grid):
         ("weights", {}, "weights: no run recorded train/news/weight or train/length/weight"),
         ("losses", {"metric": "f1"}, "metric: val/news/f1 is not recorded. There is: "),
         ("sweep", {"metric": "f1"}, "'test/news/f1' is not recorded"),
-        ("conflict", {}, "conflict needs two tasks and a weighting that takes gradients, .*have: fixed, mgda, pcgrad"),
+        ("conflict", {}, "conflict needs steps of two .*tracking.gradients_every=N.*have: fixed, mgda, pcgrad"),
         ("ranks", {"by": ["prompt"]}, "by: none: seed 0 .*name what tells them apart in --by"),
         ("ranks", {"tasks": ["news"], "by": ["nope"]}, "'nope' is neither a tag nor a parameter"),
         ("sweep", {"by": ["prompt"]}, "sweep: name two keys in --by. Found prompt"),

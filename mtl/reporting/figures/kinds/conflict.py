@@ -28,8 +28,8 @@ def draw(asked: Asked, figure: Figure) -> str:
     if not pairs:
         used = ", ".join(sorted({str(record.get("tags.mtl.weighting")) for record in asked.records}))
         raise MtlError(
-            "conflict needs two tasks and a weighting that takes gradients, such as pcgrad, mgda or cagrad: "
-            f"no gradient/<a>/<b>/cosine is recorded. These runs have: {used}"
+            "conflict needs steps of two tasks or more in which gradients were looked at (tracking.gradients_every=N, "
+            f"or a weighting that takes them): no gradient/<a>/<b>/cosine is recorded. These runs have: {used}"
         )
     history = asked.histories(list(pairs))
     having = set(history["run_id"])
