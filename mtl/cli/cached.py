@@ -92,8 +92,6 @@ def _check(config: Mapping[str, Any], model: MultiTaskModel) -> None:
     start = trunk.get("train_from")
     if trunk["tuning"] != "frozen" and start is None:
         raise MtlError(f"trunk.cache needs trunk.tuning=frozen, or trunk.train_from=LAYER. Found '{trunk['tuning']}'")
-    if start is not None and trunk["gradient_checkpointing"]:
-        raise MtlError("trunk.cache with trunk.train_from needs trunk.gradient_checkpointing=false. Found true")
     for part, what in {"cloze": "head=cloze adds words", "generation": "head=generation adds words"}.items():
         if getattr(model, part, None) is not None:
             raise MtlError(f"trunk.cache should be false: {what}. {found}")
@@ -103,6 +101,9 @@ def _check(config: Mapping[str, Any], model: MultiTaskModel) -> None:
             "trunk.cache should be false: a learned prompt changes what the trunk reads, unless it stands behind the "
             f"text (prompt.slot=end) in a frozen decoder. {found}"
         )
+    if (start is not None or model.prompt is not None) and trunk["gradient_checkpointing"]:
+        part = "trunk.train_from" if model.prompt is None else "a learned prompt"
+        raise MtlError(f"trunk.cache with {part} needs trunk.gradient_checkpointing=false. Found true")
     if config["trainer"]["precision"] not in AUTOCAST:
         precision = config["trainer"]["precision"]
         raise MtlError(f"trunk.cache needs trainer.precision to be {', '.join(AUTOCAST)}. Found '{precision}'")

@@ -203,6 +203,13 @@ def test_what_cannot_be_kept_is_one_line_before_training(mtl, tiny_model, given,
     assert len(done.err.strip().splitlines()) == 1
 
 
+def test_keys_and_values_are_not_computed_again_in_the_backward_pass(mtl, tiny_model):
+    words = (TEXTS, *trunk_of(tiny_model, "llama"), "prompt=suffix", "trunk.cache=true")
+    done = mtl("train", *words, "trunk.gradient_checkpointing=true")
+    assert done.code == 2
+    assert done.err == "mtl: trunk.cache with a learned prompt needs trunk.gradient_checkpointing=false. Found true\n"
+
+
 @pytest.mark.parametrize(
     ("part", "message"),
     [
