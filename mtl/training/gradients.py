@@ -79,8 +79,7 @@ def weigh_gradients(
         The signals of the tasks that took part, the weights that act on their losses as they were measured, and the
         scalar; `None` where no task is left.
     """
-    apart = any(rows.inputs is not None for rows in batch.tasks.values())
-    if where == "features" and weighting.needs_gramian and apart:
+    if where == "features" and weighting.needs_gramian and not same_rows(batch):
         raise MtlError(
             "gradients=features needs tasks that share all rows of a step and their prompt; "
             f"take gradients=shared for {', '.join(batch.tasks)}"
@@ -191,6 +190,14 @@ def check(model: MultiTaskModel, weighting: Weighting, where: Where, weight_head
             f"{name} combines the gradients themselves: gradients={where} leaves out other shared parameters that "
             "train; take gradients=shared"
         )
+
+
+def same_rows(batch: Batch) -> bool:
+    """Whether all tasks ask for the same rows; one may come twice, where a step ends an epoch and begins the next."""
+    first, *others = (rows.inputs for rows in batch.tasks.values())
+    if first is None:
+        return all(inputs is None for inputs in others)
+    return all(inputs is not None and torch.equal(inputs, first) for inputs in others)
 
 
 def parameters_at(model: MultiTaskModel, where: Where) -> list[Tensor]:

@@ -202,8 +202,13 @@ def test_the_gramian_is_that_of_the_whole_gradients():
     torch.testing.assert_close(combined, weights @ J)
 
 
-def test_at_features_the_gramian_is_that_of_the_features_and_the_trunk_gets_the_weighted_gradient():
+@pytest.mark.parametrize("asked", [None, [0, 0, 1, 2, 3, 4]])
+def test_at_features_the_gramian_is_that_of_the_features_and_the_trunk_gets_the_weighted_gradient(asked):
+    """Also where an epoch ends within the step, so that a row comes twice."""
     model, batch = model_of("transformer"), batch_of()
+    if asked is not None:
+        tasks = {name: TaskRows(torch.tensor(asked), rows.targets) for name, rows in batch.tasks.items()}
+        batch = Batch(batch.ids[:5], batch.lengths[:5], tasks)
     told, weights, _ = step(model, batch, OUR_MGDA(TASKS), "features")
     features = model.features(batch)
     outputs = model.outputs(batch, features)
