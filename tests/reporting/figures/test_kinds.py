@@ -171,6 +171,19 @@ def test_front_joins_the_losses_of_one_model_that_is_told_preferences(record):
     assert "dotted" not in figure("front", record.frame).get_label()
 
 
+def test_front_joins_no_preferences_of_three_tasks(record):
+    """They lie on a triangle: a line through them would show a curve between two tasks that there is not."""
+    more = {f"metrics.test/{task}/loss": 0.5 for task in ("news", "length")}
+    more |= {f"metrics.test/{task}/loss/{name}": 0.4 for task in ("news", "length") for name in ("1-0-0", "0-1-0")}
+    third = {"tags.mtl.tasks": "news,length,pos", "tags.mtl.primary.pos": "f1", "tags.mtl.direction.pos": "max"}
+    record.add(0.5, 1.0, weighting="cosmos", **more, **third, **{"metrics.test/pos/f1": 0.5})
+    drawing = figure("front", record.frame, metric="loss", tasks=["news", "length"])
+    (line,) = [line for line in drawing.axes[0].lines if str(line.get_gid()).startswith("told/")]
+    assert line.get_linestyle() == "None"
+    assert len(line.get_xydata()) == 2
+    assert "small: one model, told other preferences" in drawing.get_label()
+
+
 def test_front_draws_the_rays_of_preferences_between_scores_as_those_of_fixed_weights(record):
     for news, length, preference in ((0.8, 3.0, "[0.75, 0.25]"), (0.6, 1.0, "[0.25, 0.75]")):
         record.add(news, length, weighting=f"epo{news}", **{"params.weighting.preference": preference})

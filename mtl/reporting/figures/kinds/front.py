@@ -33,7 +33,7 @@ def draw(asked: Asked, figure: Figure) -> str:
     if not points:
         raise MtlError(f"front: no configuration has both {columns[0].key} and {columns[1].key} in all of its runs")
     means = {name: values_N2.mean(axis=0) for name, values_N2 in points.items()}
-    wide, one_model = figure.get_figwidth() > 5, False
+    wide, one_model = figure.get_figwidth() > 5, ""
     axes = figure.add_subplot()
     for name, (colour, marker) in looks(points).items():
         look: dict[str, Any] = {"color": COLOURS[colour % len(COLOURS)], "marker": MARKERS[marker % len(MARKERS)]}
@@ -46,8 +46,9 @@ def draw(asked: Asked, figure: Figure) -> str:
         )
         axes.plot(*mean_2[:, None], linestyle="none", markersize=5, markerfacecolor=face, label=say(name), **look)
         if (told_R2 := _told(asked.groups[name], columns)) is not None:
-            axes.plot(*told_R2.T, linestyle=":", linewidth=0.9, markersize=2.5, gid=f"told/{say(name)}", **look)
-            one_model = True
+            line = ":" if len(tasks_of(asked.groups[name][0])) == 2 else "none"  # of more tasks they are no curve here
+            axes.plot(*told_R2.T, linestyle=line, linewidth=0.9, markersize=2.5, gid=f"told/{say(name)}", **look)
+            one_model = "dotted" if line == ":" else "small"
     higher = (columns[0].direction == "max", columns[1].direction == "max")
     best = front([(float(x), float(y)) for x, y in means.values()], higher)
     joined_N2 = np.array(list(means.values()))[best]
@@ -71,7 +72,7 @@ def draw(asked: Asked, figure: Figure) -> str:
         f"line: joins the {number(len(best), 'mean')} that no other dominates",
         *(["dashed: mean of the single-task runs"] if alone else []),
         *([rays] if rays else []),
-        *(["dotted: one model, told other preferences"] if one_model else []),
+        *([f"{one_model}: one model, told other preferences"] if one_model else []),
     ]
     return "; ".join(parts)
 
