@@ -23,7 +23,7 @@ def train(overrides: Sequence[str]) -> int:
     import hydra
     from hydra._internal.utils import get_args_parser
     from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
+    from hydra.errors import HydraException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
 
     from mtl.cli.comments import commented
@@ -45,6 +45,8 @@ def train(overrides: Sequence[str]) -> int:
                 raise
             if said := elsewhere(str(error), words):
                 raise MtlError(said) from error
+            if isinstance(error, OverrideParseException):
+                raise MtlError(f"{error.override}: {_parsing(str(error))}") from error
             cause = f": {error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
             raise MtlError(_lines(f"{error}{cause}")) from error
         except NoParentError as stop:
@@ -54,6 +56,11 @@ def train(overrides: Sequence[str]) -> int:
         if _errors:
             raise _errors.pop()
     return 0
+
+
+def _parsing(message: str) -> str:
+    """What is wrong with an override, without its name and the address of a grammar."""
+    return " ".join(line for line in _lines(message).splitlines() if not line.startswith(("Error parsing", "See http")))
 
 
 def _lines(message: str) -> str:

@@ -170,6 +170,8 @@ WRONG = {
         [TASKS, "tracking.gradients_every=often"],
         ["tracking.gradients_every should be null or a whole number of at least 0. Found 'often'"],
     ),
+    "a word that is no override": (["-m", "seed=0,1", "nope"], ["nope: missing EQUAL"]),
+    "a list that does not end": (["task=[reviews"], ["task=[reviews: no viable alternative"]),
     "no step at all": ([TASKS, "steps=0"], ["steps", "0"]),
     "an unknown selection": ([TASKS, "selection=test"], ["selection", "last or best", "'test'"]),
     "a learning rate below zero": ([TASKS, "optimizer.lr=-1"], ["optimizer", "-1"]),
