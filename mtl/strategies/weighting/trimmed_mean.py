@@ -17,6 +17,8 @@ class TrimmedMean(Weighting):
 
     The paper trims gradients of the same loss from K machines, some of which lie; tasks are no such machines, so this
     is a baseline and not their method. Steps of fewer than 2 b + 1 tasks take the plain mean, counted in `fallbacks`.
+    What one task alone reads, such as its own learned prompt, has gradients of zero from all others: with b above 0 it
+    does not train.
 
     Args:
         tasks: the run's tasks and their kinds.
