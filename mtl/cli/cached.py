@@ -1,7 +1,6 @@
 """`trunk.cache`: whether, where and of what a run keeps what a frozen trunk, or its frozen part, makes of texts."""
 
 import contextlib
-import os
 import re
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -13,6 +12,7 @@ import torch
 from mtl.cli.describe import say
 from mtl.data.batch import Announced
 from mtl.data.inputs import Inputs
+from mtl.data.users_cache import users_cache
 from mtl.errors import MtlError
 from mtl.model.cache import LIKE, Place, Reader, Texts, What, look_up, looking_up
 from mtl.model.multitask import MultiTaskModel
@@ -76,7 +76,7 @@ def folder_of(asked: Any) -> Path | None:
     if asked is False or asked is None:
         return None
     if asked is True:
-        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mtl" / "trunk"
+        return users_cache() / "trunk"
     if not isinstance(asked, str) or not asked:
         raise MtlError(f"trunk.cache should be true, false or a folder. Found {asked!r}")
     folder = Path(asked).expanduser()

@@ -1,12 +1,12 @@
 """A decoder in one GGUF file, as llama.cpp keeps it: unpacked once into a folder of the Hugging Face format."""
 
 import fcntl
-import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+from mtl.data.users_cache import users_cache
 from mtl.errors import MtlError
 
 SUFFIX = ".gguf"
@@ -14,7 +14,7 @@ SUFFIX = ".gguf"
 
 def cache() -> Path:
     """The folder of unpacked files."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mtl" / "gguf"
+    return users_cache() / "gguf"
 
 
 def unpack(file: Path, digest: str) -> Path:
