@@ -14,6 +14,8 @@ from mtl.functional import pooling as pools
 from mtl.functional.alike import alike
 from mtl.model.base import Trunk
 from mtl.model.pretrained import seam
+from mtl.model.pretrained.adapters import add_adapters
+from mtl.model.pretrained.trained import drop_untrained, miss_only_trained
 
 Tuning = Literal["frozen", "full", "lora"]
 Pooling = Literal["mean", "first", "last", "max"]
@@ -99,7 +101,7 @@ class Pretrained(Trunk):
         self.train_from = train_from
         if tuning == "lora":
             outside = seam.inside_below(backbone, train_from) if train_from else None
-            _add_adapters(backbone, self.name, lora_rank, lora_alpha, lora_dropout, lora_modules, outside)
+            add_adapters(backbone, self.name, lora_rank, lora_alpha, lora_dropout, lora_modules, outside)
         if train_from is not None:
             seam.freeze_below(backbone.eval(), causal, train_from)
         if gradient_checkpointing:
@@ -107,8 +109,8 @@ class Pretrained(Trunk):
         self._memory: seam.Memory | None = None
         self.known_states: Known | None = None
         self.known_keys: Known | None = None
-        self.register_state_dict_post_hook(_drop_untrained)
-        self.register_load_state_dict_post_hook(_miss_only_trained)
+        self.register_state_dict_post_hook(drop_untrained)
+        self.register_load_state_dict_post_hook(miss_only_trained)
         self.train()
 
     def train(self, mode: bool = True) -> "Pretrained":
@@ -263,52 +265,3 @@ def _counted(ids: Tensor) -> Tensor:
 
 def _take(values: Tensor, order: Tensor) -> Tensor:
     return values.gather(1, order[..., None].expand(-1, -1, values.shape[-1]))
-
-
-def _add_adapters(
-    backbone: nn.Module,
-    name: str,
-    rank: int,
-    alpha: int,
-    dropout: float,
-    modules: Sequence[str] | str | None,
-    outside: str | None,
-) -> None:
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError:
-        raise MtlError("the package peft is not installed; pip install 'mtl[llm]'") from None
-    targets = modules if modules is None or isinstance(modules, str) else list(modules)
-    try:
-        given: Any = {"target_modules": targets, "exclude_modules": outside}
-        config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, **given)
-        inject_adapter_in_model(config, backbone)
-    except (ValueError, TypeError) as error:
-        raise MtlError(f"lora can't be added to {name}: {' '.join(str(error).split()):.200}") from None
-
-
-def _untrained(trunk: Pretrained) -> set[str]:
-    """Names of what does not train: it is found again by the model's name."""
-    trained = {name for name, parameter in trunk.named_parameters() if parameter.requires_grad}
-    return {name for part in ("backbone", "answering") for name in _names(trunk, part)} - trained
-
-
-def _names(trunk: Pretrained, part: str) -> list[str]:
-    module = getattr(trunk, part)
-    return [] if module is None else list(module.state_dict(prefix=part + "."))
-
-
-def _drop_untrained(trunk: Pretrained, state: dict[str, Any], prefix: str, _: Any) -> None:
-    for name in _untrained(trunk):
-        state.pop(prefix + name, None)
-
-
-def _miss_only_trained(trunk: Pretrained, keys: Any) -> None:
-    known = _untrained(trunk)
-    keys.missing_keys[:] = [key for key in keys.missing_keys if not known & set(_tails(key))]
-
-
-def _tails(key: str) -> list[str]:
-    """A name without its first parts, one by one: where the trunk stands in a model is not told."""
-    parts = key.split(".")
-    return [".".join(parts[place:]) for place in range(len(parts))]
