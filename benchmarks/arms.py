@@ -16,7 +16,8 @@ from mtl.data.batch import Batch
 from mtl.model.base import Trunk
 from mtl.model.multitask import MultiTaskModel
 from mtl.strategies.weighting.base import Signals, Weighting
-from mtl.training.gradients import Where, weigh_gradients
+from mtl.training.gradients import weigh_gradients
+from mtl.training.where import Where
 
 CONF = Path(__file__).parents[1] / "conf" / "weighting"
 WEIGHTINGS = sorted(path.stem for path in CONF.glob("*.yaml") if not path.stem.startswith("fixed_"))

@@ -20,7 +20,7 @@ from benchmarks.synth import LENGTH, ROWS, TRUNKS, machine
 from mtl.data.batch import Batch
 from mtl.errors import MtlError
 from mtl.strategies.weighting.base import Weighting
-from mtl.training.gradients import Where
+from mtl.training.where import Where
 
 PLACES: tuple[Where, ...] = get_args(Where)
 WARM_UP = 3

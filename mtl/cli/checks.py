@@ -15,9 +15,9 @@ from mtl.prompts.base import Prompt
 from mtl.prompts.none import NoPrompt
 from mtl.strategies.switching.plan import Plan
 from mtl.strategies.weighting.adjusted import Reduction
-from mtl.training.gradients import Where
 from mtl.training.module import MultiTaskModule
 from mtl.training.soundness import OnNan
+from mtl.training.where import Where
 
 Config = Mapping[str, Any]
 

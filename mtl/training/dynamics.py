@@ -7,7 +7,8 @@ from torch import Tensor
 
 from mtl.errors import MtlError
 from mtl.model.multitask import MultiTaskModel
-from mtl.training.gradients import Where, gramian, parameters_at
+from mtl.training.products import gramian
+from mtl.training.where import Where, parameters_at
 
 STEPS_A_TASK = 40
 """Steps between two looks for each task of the run: a backward is some 0.6 of a step, so this costs less than 2 %."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,14 +16,13 @@ from mtl.strategies.weighting.base import Signals, Weighting
 from mtl.training.parts import Parts, whole
 from mtl.training.passes import Loss, through_heads, trained, weighted
 from mtl.training.processes import mean_over_processes, num_processes, of_the_first
+from mtl.training.products import gramian, jacobian, parts_of, scaled
 from mtl.training.rows import aligned, by_rows
 from mtl.training.soundness import OnNan, exact, sound, usable
+from mtl.training.where import Where, parameters_at, same_rows
 
-Where = Literal["shared", "features", "last_layer", "prompt"]
 PerTask = MutableMapping[Tensor, list[tuple[int, Tensor]]]
 """For each shared parameter, the place in the run and the weighted gradient of each task of the step."""
-CHUNK = 1 << 16
-"""Numbers of each gradient that are copied side by side at a time: few enough to stay in a processor's cache."""
 
 
 def weigh_gradients(
@@ -169,90 +168,6 @@ def weigh_gradients(
     if weights.requires_grad:  # a weighting's own parameters learn as they do without gradients
         total = total + ((weights - weights.detach()) * told.losses).sum()
     return told, acting, total + weighting.penalty(told)
-
-
-def check(model: MultiTaskModel, weighting: Weighting, where: Where, weight_heads: bool = False) -> None:
-    """Stop before the first step where a weighting that takes gradients finds none, or has no use for those there.
-
-    Raises:
-        MtlError: no such parameters train; or the weighting combines the gradients themselves, and `where` leaves out
-            shared parameters, or has other coordinates in each step, or the heads are to be weighted.
-    """
-    chosen, name = parameters_at(model, "shared" if where == "features" else where), weighting.name
-    if not weighting.needs_jacobian:
-        return
-    if weight_heads:
-        raise MtlError(f"weight_heads should be false for {name}, which combines gradients and weighs no losses")
-    if where == "features" and weighting.same_coordinates:
-        raise MtlError(f"{name} remembers gradients, and features are other ones in each step; take gradients=shared")
-    if len(chosen) < len(parameters_at(model, "shared")):
-        raise MtlError(
-            f"{name} combines the gradients themselves: gradients={where} leaves out other shared parameters that "
-            "train; take gradients=shared"
-        )
-
-
-def same_rows(batch: Batch) -> bool:
-    """Whether all tasks ask for the same rows; one may come twice, where a step ends an epoch and begins the next."""
-    first, *others = (rows.inputs for rows in batch.tasks.values())
-    if first is None:
-        return all(inputs is None for inputs in others)
-    return all(inputs is not None and torch.equal(inputs, first) for inputs in others)
-
-
-def parameters_at(model: MultiTaskModel, where: Where) -> list[Tensor]:
-    """The shared parameters that train: all, those of the trunk's last layer, or those of a prompt.
-
-    A parameter belongs to a prompt if a part of its name begins with `prompt`.
-
-    Raises:
-        MtlError: there are none.
-    """
-    if where == "last_layer":
-        found = [parameter for module in model.trunk.last_layer() for parameter in module.parameters()]
-    elif where == "prompt":
-        named = model.shared().items()
-        found = [p for name, p in named if any(part.startswith("prompt") for part in name.split("."))]
-    else:
-        found = list(model.shared().values())
-    trained: list[Tensor] = [parameter for parameter in found if parameter.requires_grad]
-    if not trained:
-        what = {"prompt": "prompt parameters", "last_layer": "last layer"}.get(where, "shared parameters")
-        other = "" if where == "shared" else "; take gradients=shared"
-        raise MtlError(f"gradients={where} needs a model with {what} that train. Found none{other}")
-    return trained
-
-
-def gramian(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
-    """K x K inner products of K gradients, each a tuple of tensors; added up chunk by chunk."""
-    total = torch.zeros(len(gradients), len(gradients), device=gradients[0][0].device)
-    for parts in zip(*gradients, strict=True):
-        flat = [part.flatten() for part in parts]
-        for begin in range(0, len(flat[0]), CHUNK):
-            chunk = torch.stack([part[begin : begin + CHUNK] for part in flat]).float()
-            total.addmm_(chunk, chunk.T)
-    return total
-
-
-def jacobian(gradients: Sequence[Sequence[Tensor]], slopes: Tensor | None) -> Tensor:
-    """K x N: the gradients, each a tuple of tensors, as rows; times their slopes."""
-    first = gradients[0]
-    size = len(gradients), sum(part.numel() for part in first)
-    rows = torch.empty(size, dtype=torch.float32, device=first[0].device)
-    for row, parts in zip(rows, gradients, strict=True):
-        torch.cat([part.flatten() for part in parts], out=row)
-    return rows if slopes is None else rows.mul_(slopes[:, None])
-
-
-def parts_of(direction: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
-    """N coordinates as tensors of these shapes."""
-    pieces = direction.split([shape.numel() for shape in shapes])
-    return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
-
-
-def scaled(gramian: Tensor, slopes: Tensor | None) -> Tensor:
-    """D G D for the slopes D."""
-    return gramian if slopes is None else gramian * torch.outer(slopes, slopes).to(gramian)
 
 
 def each(told: Signals, weights: Tensor, parts: Sequence[Tensor]) -> list[tuple[int, Tensor]]:

@@ -18,14 +18,16 @@ from mtl.training.adatask import AdaTask
 from mtl.training.checkpoint import Kept
 from mtl.training.dynamics import Dynamics
 from mtl.training.evaluation import Evaluation
-from mtl.training.gradients import PerTask, Where, check, scaled, weigh_gradients
+from mtl.training.gradients import PerTask, weigh_gradients
 from mtl.training.loaders import StepLoader
 from mtl.training.parts import cut, whole
 from mtl.training.passes import Loss
 from mtl.training.processes import num_processes, of_the_first
+from mtl.training.products import scaled
 from mtl.training.soundness import OnNan, exact, sound, usable
 from mtl.training.steplog import StepLog
 from mtl.training.trainer_checks import check_per_task, check_trainer
+from mtl.training.where import Where, check
 
 MakeOptimizer = Callable[[Iterable[Any]], torch.optim.Optimizer]
 

@@ -5,7 +5,7 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from mtl.errors import MtlError
 from mtl.strategies.weighting.base import Weighting
-from mtl.training.gradients import Where
+from mtl.training.where import Where
 
 
 def check_trainer(trainer: pl.Trainer, weighting: Weighting, where: Where, parts: int) -> None:

@@ -30,7 +30,8 @@ from mtl.strategies.weighting.pcgrad import PCGrad
 from mtl.strategies.weighting.torchjd import TorchJD
 from mtl.strategies.weighting.trimmed_mean import TrimmedMean
 from mtl.strategies.weighting.upgrad import UPGrad as OurUPGrad
-from mtl.training.gradients import Ready, gramian, jacobian, weigh_gradients
+from mtl.training.gradients import Ready, weigh_gradients
+from mtl.training.products import gramian, jacobian
 
 KINDS = {"a": Classification(("x", "y", "z")), "b": Classification(("u", "v")), "c": Tagging(("O", "B-p", "I-p"))}
 TASKS = {name: kind.name for name, kind in KINDS.items()}
@@ -337,7 +338,7 @@ def test_20_what_is_made_of_gradients_is_made_where_they_are():
 
 
 def test_a_long_gramian_is_added_up_in_chunks(monkeypatch):
-    monkeypatch.setattr("mtl.training.gradients.CHUNK", 4)
+    monkeypatch.setattr("mtl.training.products.CHUNK", 4)
     gradients = [(torch.randn(3, 5), torch.randn(2)) for _ in range(3)]
     J = torch.stack([torch.cat([part.flatten() for part in parts]) for parts in gradients])
     torch.testing.assert_close(gramian(gradients), J @ J.T)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from mtl.training.gradients import gramian
 from mtl.training.passes import weighted
+from mtl.training.products import gramian
 from mtl.training.rows import aligned, by_rows
 
 IDS = {
